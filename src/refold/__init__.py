@@ -1,0 +1,40 @@
+"""refold folds data small and folds it back: an autoencoder toolkit for data without labels.
+
+>>> import numpy as np, refold
+>>> X = np.random.default_rng(0).normal(size=(200, 5))
+>>> codes = refold.Autoencoder(latent_dim=2, max_epochs=2, random_state=0).fit_transform(X)
+>>> codes.shape
+(200, 2)
+"""
+
+from typing import TYPE_CHECKING
+
+from refold._errors import (
+    DataError,
+    DivergedError,
+    MissingExtraError,
+    ModelFileError,
+    ParameterError,
+    RefoldError,
+    RefoldWarning,
+)
+from refold._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from refold.estimators import Autoencoder, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Autoencoder",
+    "DataError",
+    "DivergedError",
+    "MissingExtraError",
+    "ModelFileError",
+    "ParameterError",
+    "RefoldError",
+    "RefoldWarning",
+    "load",
+]
+
+__getattr__, __dir__ = lazy_names(__name__, {"Autoencoder": ".estimators", "load": ".estimators"})

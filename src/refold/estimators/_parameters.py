@@ -1,0 +1,141 @@
+"""The parameters of every estimator: declared here once, without importing anything heavy."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from refold._parameters import (
+    anything,
+    choice,
+    declare,
+    flag,
+    height_and_width,
+    low_and_high,
+    nothing,
+    real,
+    text,
+    whole,
+    whole_numbers,
+)
+
+_ACTIVATIONS = choice("elu", "gelu", "identity", "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh")
+_MODULE = nothing() | anything("a torch.nn.Module", callable)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AutoencoderParameters:
+    """Parameters of `Autoencoder`."""
+
+    latent_dim: int = declare(3, whole(1), "How many numbers the code has.")
+    net: Literal["auto", "dense", "conv"] = declare(
+        "auto",
+        choice("auto", "dense", "conv"),
+        "Kind of network: dense layers, or convolutions for pictures; 'auto' takes convolutions for pictures whose "
+        "shorter side has at least 8 pixels.",
+    )
+    hidden: tuple[int, ...] | Literal["auto"] = declare(
+        "auto",
+        choice("auto") | whole_numbers(1),
+        "Layers between input and code, mirrored between code and output: units of a dense network, channels of a "
+        "convolutional one, which halves the picture at each; () connects input and code directly.",
+    )
+    activation: str = declare("silu", _ACTIVATIONS, "Activation of the hidden layers.")
+    latent_activation: str = declare("identity", _ACTIVATIONS, "Activation of the code.")
+    output_activation: str = declare(
+        "auto",
+        choice("auto") | _ACTIVATIONS,
+        "Activation of the output; 'auto' is 'sigmoid' where features lie in 0 to 1 and 'identity' elsewhere.",
+    )
+    normalise: bool = declare(True, flag(), "Layer normalisation in the hidden layers.")
+    encoder: Any = declare(
+        None,
+        _MODULE,
+        "Your own encoder instead of a built one: from scaled records, (B, C, H, W) or (B, features), to "
+        "(B, latent_dim). It is copied, and not stored in the model file: pass it again to refold.load.",
+        on_command_line=False,
+    )
+    decoder: Any = declare(
+        None,
+        _MODULE,
+        "Your own decoder: from (B, latent_dim) to scaled records.",
+        on_command_line=False,
+    )
+    loss: Literal["squared", "absolute", "cross_entropy"] = declare(
+        "squared",
+        choice("squared", "absolute", "cross_entropy"),
+        "Error of the numbers among the features; category columns always take the log-loss. 'cross_entropy' needs "
+        "features in 0 to 1.",
+    )
+    penalty: Any = declare(
+        None,
+        nothing() | text("a text such as 'variational(beta=1)'") | anything("a Penalty", callable),
+        "What is asked of the code besides: 'variational(beta)', 'sparse(weight)', 'contractive(weight)', joined "
+        "with +.",
+    )
+    corruption: Any = declare(
+        None,
+        nothing() | text("a text such as 'gaussian(0.2)'") | anything("a Corruption", callable),
+        "What happens to a record before the encoder sees it, so that the network learns to undo it: "
+        "'gaussian(share)' with 0.20 to 0.25 of the value range as the usual strength, 'masking(share)', "
+        "'salt_and_pepper(share)', 'feature_swap(share)', joined with +.",
+    )
+    scaling: Literal["auto", "standard", "range", "none"] = declare(
+        "auto",
+        choice("auto", "standard", "range", "none"),
+        "How raw numbers become features, inside the network: 'standard' (each column to mean 0, deviation 1), "
+        "'range' (0 to 1), 'none'; 'auto' is 'range' for pictures, bytes and truth values, 'standard' elsewhere.",
+    )
+    value_range: tuple[float, float] | None = declare(
+        None,
+        nothing() | low_and_high(),
+        "Smallest and largest value that can occur, where that is known; scales by 'range', and values outside are "
+        "an error.",
+    )
+    missing: Literal["auto", "mask", "error"] = declare(
+        "auto",
+        choice("auto", "mask", "error"),
+        "Missing cells (NaN, null): 'mask' counts no error for them and rebuilds them, 'error' refuses them; 'auto' "
+        "masks in tables and refuses in arrays.",
+    )
+    image_size: tuple[int, int] | None = declare(
+        None,
+        nothing() | height_and_width(),
+        "Resize the pictures of folders and files to this height and width; needed where they differ in size.",
+    )
+    learning_rate: float = declare(1e-3, real(0, above=True), "Highest learning rate of AdamW.")
+    schedule: Literal["cosine", "linear", "constant"] = declare(
+        "cosine", choice("cosine", "linear", "constant"), "How the learning rate falls after a short warm-up."
+    )
+    weight_decay: float = declare(0.01, real(0), "Weight decay of AdamW; biases are not decayed.")
+    gradient_clip: float | None = declare(
+        1.0, nothing() | real(0, above=True), "Largest norm of the gradient of all weights together."
+    )
+    weight_averaging: float = declare(
+        0.0,
+        real(0, 1, below=True),
+        "Decay of a moving average of the weights, which is validated and kept instead of them; 0 keeps them.",
+    )
+    batch_size: int | Literal["auto"] = declare(
+        "auto", choice("auto") | whole(1), "Records per step; 'auto' is 16 to 256 by the size of the data."
+    )
+    max_epochs: int | Literal["auto"] = declare(
+        "auto",
+        choice("auto") | whole(1),
+        "Most passes over the data; 'auto' aims at 10,000 steps, from 20 to 400 passes.",
+    )
+    early_stopping: bool = declare(
+        True, flag(), "Stop when the error on held-out records has not improved for `patience` epochs."
+    )
+    patience: int = declare(20, whole(1), "Epochs to wait for an improvement. Used when early_stopping is True.")
+    validation_fraction: float = declare(
+        0.1,
+        real(0, 1, below=True),
+        "Share of the records held out of training to measure and to choose the best weights; 0 holds none out.",
+    )
+    warm_start: bool = declare(False, flag(), "Let `fit` go on from the weights of the last `fit`.")
+    device: str = declare("auto", text("'auto' or a torch device such as 'cpu', 'cuda', 'mps'"), "Where to compute.")
+    random_state: Any = declare(
+        None,
+        nothing() | whole(0, 2**32 - 1) | anything("a numpy RandomState", lambda value: hasattr(value, "randint")),
+        "Seed: the same seed gives the same weights on the same machine with the same number of threads.",
+    )
+    verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")

@@ -1,0 +1,163 @@
+"""Between a parameter's name and the object it means: the one place where strings become settings."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from refold._errors import DataError, ParameterError
+from refold.data import Adapter, TableAdapter
+from refold.estimators._parameters import AutoencoderParameters
+from refold.nets import NetSpec, Scale, default_hidden, feature_shape_of
+from refold.objectives import Variational, parse_penalties
+from refold.train import Plan, default_batch_size, default_epochs
+
+ScalingKind = Literal["standard", "range", "none"]
+Array = NDArray[Any]
+
+_SMALLEST_SIDE_FOR_CONV = 8
+
+
+def as_fitted(values: Any, adapter: Adapter) -> Any:
+    """Return records in the container that was fitted: rows of numbers may come as a table or as an array.
+
+    Raises
+    ------
+    DataError
+        If the table holds more than numbers, or the array is not one of rows.
+    """
+    is_table = isinstance(values, pa.Table)
+    if is_table == (adapter.kind == "table"):
+        return values
+    if isinstance(adapter, TableAdapter) and values.ndim == 2 and values.shape[1] == len(adapter.columns):
+        names = [column.name for column in adapter.columns]
+        return pa.table([pa.array(column) for column in values.T], names=names)
+    if is_table and len(adapter.shape) == 1 and not any(TableAdapter.fit(values).n_categories):
+        return TableAdapter.fit(values).encode(values)
+    fitted, given = ("an array", "a table") if is_table else ("a table", "an array")
+    raise DataError(f"this model was fitted on {fitted} and now gets {given}; give {fitted} like the fitted one")
+
+
+def check_values(numbers: Array, missing: str, value_range: tuple[float, float] | None, *, is_table: bool) -> None:
+    """Refuse what cannot be learned from: infinite values, missing ones where not allowed, values out of range.
+
+    Raises
+    ------
+    DataError
+    """
+    if numbers.dtype.kind == "f":
+        _refuse(np.isinf(numbers), numbers, "X holds an infinite value (inf, or too large)", "replace it")
+        if missing == "error" or (missing == "auto" and not is_table):
+            advice = "replace it, or give missing='mask' to learn around it"
+            _refuse(np.isnan(numbers), numbers, "X holds NaN", advice)
+    if value_range is not None:
+        low, high = value_range
+        outside = (numbers < low) | (numbers > high)
+        _refuse(
+            outside,
+            numbers,
+            f"X holds a value outside value_range=({low:g}, {high:g})",
+            "correct one of the two",
+        )
+
+
+def _refuse(bad: NDArray[np.bool_], numbers: Array, what: str, advice: str) -> None:
+    if bad.any():
+        place = tuple(int(index) for index in np.argwhere(bad)[0])
+        raise DataError(f"{what}: {numbers[place]:g} at {place}, one of {int(bad.sum())}; {advice}")
+
+
+def draw_held_out(size: int, fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places of training and of held-out records; none is held out where the share is under one."""
+    order = np.random.RandomState(seed).permutation(size)
+    held_out = min(int(size * fraction), size - 1)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def scaling_kind(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter) -> ScalingKind:
+    """Return what `scaling` means for these records.
+
+    Raises
+    ------
+    ParameterError
+        If it contradicts `value_range` or `loss`.
+    """
+    named = parameters.scaling
+    if named == "auto":
+        wants_unit = (
+            len(adapter.shape) > 1
+            or (adapter.kind == "array" and numbers.dtype == np.uint8)
+            or parameters.value_range is not None
+            or parameters.loss == "cross_entropy"
+        )
+        return "range" if wants_unit else "standard"
+    if named != "range" and parameters.loss == "cross_entropy" and not _lies_in_unit_range(numbers):
+        raise ParameterError(
+            f"loss='cross_entropy' needs features in 0 to 1, and scaling={named!r} does not give them; take "
+            "scaling='range' or loss='squared'"
+        )
+    return named
+
+
+def _lies_in_unit_range(numbers: Array) -> bool:
+    return bool(np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1)
+
+
+def net_spec(
+    parameters: AutoencoderParameters,
+    shape: tuple[int, ...],
+    n_categories: tuple[int, ...],
+    scale: Scale,
+    dtype: np.dtype[Any],
+) -> NetSpec:
+    """Return the network's specification for records of `shape`."""
+    kind = _net_kind(parameters, shape)
+    hidden = parameters.hidden
+    if hidden == "auto":
+        hidden = default_hidden("dense" if kind == "custom" else kind, feature_shape_of(shape, n_categories))
+    output = parameters.output_activation
+    if output == "auto":
+        output = "sigmoid" if scale.unit and kind != "custom" else "identity"
+    return NetSpec(
+        kind=kind,
+        raw_shape=shape,
+        n_categories=n_categories,
+        latent_dim=int(parameters.latent_dim),
+        hidden=tuple(int(size) for size in hidden),
+        activation=parameters.activation,
+        latent_activation=parameters.latent_activation,
+        output_activation=output,
+        normalise=bool(parameters.normalise),
+        variational=any(isinstance(penalty, Variational) for penalty in parse_penalties(parameters.penalty)),
+        unit=scale.unit,
+        exact=dtype == np.float64,
+        flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
+    )
+
+
+def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
+    if parameters.encoder is not None or parameters.decoder is not None:
+        return "custom"
+    if parameters.net != "auto":
+        return parameters.net
+    return "conv" if len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV else "dense"
+
+
+def plan_of(parameters: AutoencoderParameters, size: int, seed: int, *, one_pass: bool = False) -> Plan:
+    """Return how long and how fast to train on `size` records."""
+    batch_size = parameters.batch_size
+    batch = default_batch_size(size) if batch_size == "auto" else min(int(batch_size), size)
+    epochs = parameters.max_epochs
+    return Plan(
+        max_epochs=1 if one_pass else default_epochs(size, batch) if epochs == "auto" else int(epochs),
+        batch_size=batch,
+        learning_rate=float(parameters.learning_rate),
+        schedule="constant" if one_pass else parameters.schedule,
+        weight_decay=float(parameters.weight_decay),
+        gradient_clip=None if parameters.gradient_clip is None else float(parameters.gradient_clip),
+        averaging=0.0 if one_pass else float(parameters.weight_averaging),
+        early_stopping=bool(parameters.early_stopping),
+        patience=int(parameters.patience),
+        seed=seed,
+    )

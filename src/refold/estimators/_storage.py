@@ -1,0 +1,182 @@
+"""Estimators to files and back."""
+
+import copy
+import os
+import platform
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import refold
+from refold._errors import ModelFileError, RefoldError
+from refold._parameters import check_parameters
+from refold.data import adapter_from_json
+from refold.estimators._autoencoder import Autoencoder
+from refold.estimators._parameters import AutoencoderParameters
+from refold.files import ModelFile, read_header, read_model_file, write_model_file
+from refold.nets import NetSpec, build_net
+from refold.objectives import describe
+from refold.train import choose_device
+
+KINDS = {"Autoencoder": Autoencoder}
+_FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
+
+
+def save(model: Autoencoder, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to one model file."""
+    header = {
+        "versions": {
+            "refold": refold.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "parameters": _parameters(model),
+        "spec": model.spec_.to_json(),
+        "adapter": model.adapter_.to_json(),
+        "fitted": {name: getattr(model, name) for name in _FITTED},
+        "feature_names": [str(name) for name in getattr(model, "feature_names_in_", ())],
+    }
+    write_model_file(ModelFile(type(model).__name__, header, model.net_.state_dict()), path)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    device: str = "auto",
+) -> Autoencoder:
+    """Read a model that `save` wrote. Nothing in the file is run.
+
+    Parameters
+    ----------
+    path : path-like
+    encoder, decoder : torch.nn.Module, optional
+        Modules of the same architecture, for a model that was fitted with your own; the file holds their weights.
+    device : str, default="auto"
+
+    Returns
+    -------
+    model : Autoencoder
+        Fitted; gives the same numbers as the model that was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is absent, truncated, altered, of a newer format, or no model file.
+
+    Examples
+    --------
+    >>> import numpy as np, refold, tempfile, os
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> model = refold.Autoencoder(latent_dim=1, max_epochs=1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "model.safetensors"))
+    ...     same = refold.load(os.path.join(folder, "model.safetensors"))
+    >>> bool((same.transform(X) == model.transform(X)).all())
+    True
+    """
+    file = read_model_file(path)
+    try:
+        return _rebuild(file, Path(path).name, encoder, decoder, device)
+    except ModelFileError:
+        raise
+    except (RefoldError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(f"{Path(path).name!r} does not describe a model: {reason}") from error
+
+
+def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a model file says of itself, without its weights.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no model file.
+    """
+    return read_header(path)
+
+
+def _parameters(model: Autoencoder) -> dict[str, Any]:
+    values = {field.name: getattr(model, field.name) for field in fields(AutoencoderParameters)}
+    values["encoder"] = values["decoder"] = None
+    for name in ("penalty", "corruption"):
+        values[name] = values[name] if isinstance(values[name], str) else describe(values[name])
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold; what it cannot is left out (a RandomState)."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else None
+
+
+def _rebuild(
+    file: ModelFile, name: str, encoder: nn.Module | None, decoder: nn.Module | None, device: str
+) -> Autoencoder:
+    if file.kind not in KINDS:
+        raise ModelFileError(f"{name!r} holds a {file.kind}, which this version of refold does not know")
+    known = {field.name for field in fields(AutoencoderParameters)}
+    values: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in file.header["parameters"].items()
+    }
+    model = KINDS[file.kind]()
+    model.set_params(**{key: value for key, value in values.items() if key in known})
+    check_parameters(model)
+    model.set_params(encoder=encoder, decoder=decoder)
+    model.spec_ = NetSpec.from_json(file.header["spec"])
+    model.adapter_ = adapter_from_json(file.header["adapter"])
+    if model.adapter_.shape != model.spec_.raw_shape or model.adapter_.n_categories != model.spec_.n_categories:
+        raise ModelFileError(f"{name!r} is damaged: its network does not fit its data")
+    model.net_ = _network(model.spec_, file.tensors, name, encoder, decoder).to(choose_device(device))
+    model.net_.eval()
+    _restore_fitted(model, file.header)
+    return model
+
+
+def _network(
+    spec: NetSpec, tensors: dict[str, Tensor], name: str, encoder: nn.Module | None, decoder: nn.Module | None
+) -> Any:
+    if spec.kind == "custom" and encoder is None and decoder is None:
+        raise ModelFileError(
+            f"{name!r} was fitted with modules of your own, and a file holds only their weights; pass them again: "
+            "refold.load(path, encoder=..., decoder=...)"
+        )
+    # built without memory, so that a file which claims a huge network costs nothing
+    with torch.device("meta"):
+        net = build_net(spec, None, _on_meta(encoder), _on_meta(decoder))
+    expected = net.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors)) or [
+        key
+        for key in expected
+        if expected[key].shape != tensors[key].shape or expected[key].dtype != tensors[key].dtype
+    ]
+    if wrong:
+        raise ModelFileError(
+            f"{name!r} does not hold the weights of its network: {wrong[0]!r} is absent or does not fit"
+        )
+    net.load_state_dict(tensors, assign=True)
+    return net
+
+
+def _on_meta(module: nn.Module | None) -> nn.Module | None:
+    return None if module is None else copy.deepcopy(module).to("meta")
+
+
+def _restore_fitted(model: Autoencoder, header: dict[str, Any]) -> None:
+    for key in _FITTED:
+        setattr(model, key, header["fitted"][key])
+    if model.frame_ not in (None, "pandas", "polars", "pyarrow"):
+        raise ModelFileError(f"a table cannot be of kind {model.frame_!r}")
+    if header["feature_names"]:
+        model.feature_names_in_ = np.asarray(header["feature_names"], dtype=object)
+
+
+__all__ = ["KINDS", "inspect_file", "load", "save"]

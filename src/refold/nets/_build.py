@@ -1,0 +1,224 @@
+"""From a specification to a network, with the proof that what goes in comes out in the same shape."""
+
+from dataclasses import asdict, dataclass
+from math import ceil, log2, prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from refold._errors import ParameterError
+from refold.nets._activations import ACTIVATIONS
+from refold.nets._conv import conv_decoder, conv_encoder
+from refold.nets._dense import dense_decoder, dense_encoder
+from refold.nets._net import AutoencoderNet
+from refold.nets._scaling import ColumnScaling, GridScaling, Scale, Scaling
+
+_BUILDERS = {"dense": (dense_encoder, dense_decoder), "conv": (conv_encoder, conv_decoder)}
+_SMALLEST_PICTURE = 4  # convolutions halve a picture until its longer side is at most this
+_CONV_CHANNELS = (32, 64, 128, 128)
+_MOST_LAYERS, _WIDEST_LAYER = 64, 1 << 20
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """Everything that decides the shape of a network.
+
+    Parameters
+    ----------
+    kind : {"dense", "conv", "custom"}
+    raw_shape : tuple of int
+        Shape of one raw record.
+    n_categories : tuple of int
+        Categories per column where records are rows, else ().
+    latent_dim : int
+    hidden : tuple of int
+        Sizes of the layers between input and code: units (dense) or channels (conv).
+    activation, latent_activation, output_activation : str
+        Keys of `ACTIVATIONS`.
+    normalise : bool
+        Layer normalisation in the hidden layers.
+    variational : bool
+    unit : bool
+        Whether features lie in 0 to 1.
+    exact : bool
+        Whether raw numbers are float64.
+    flags : tuple of int
+        Columns in which cells were missing in training.
+    """
+
+    kind: str
+    raw_shape: tuple[int, ...]
+    n_categories: tuple[int, ...]
+    latent_dim: int
+    hidden: tuple[int, ...]
+    activation: str
+    latent_activation: str
+    output_activation: str
+    normalise: bool
+    variational: bool
+    unit: bool
+    exact: bool
+    flags: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a description that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> "NetSpec":
+        """Rebuild a specification; refuses sizes that no honest file has.
+
+        Raises
+        ------
+        ParameterError
+            If a value is of the wrong type or out of bounds.
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
+        }
+        spec = cls(**values)
+        _check_bounds(spec)
+        return spec
+
+
+def feature_shape_of(raw_shape: tuple[int, ...], n_categories: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a record's features: one number per column and category, or (C, H, W)."""
+    if len(raw_shape) == 1:
+        return (sum(max(count, 1) for count in n_categories),)
+    return (raw_shape[2] if len(raw_shape) == 3 else 1, *raw_shape[:2])
+
+
+def default_hidden(kind: str, feature_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return sizes of hidden layers that suit records of this shape."""
+    if kind == "conv":
+        stages = max(1, ceil(log2(max(feature_shape[1:]) / _SMALLEST_PICTURE)))
+        return (*_CONV_CHANNELS, *(_CONV_CHANNELS[-1:] * stages))[:stages]
+    size = prod(feature_shape)
+    return (1024, 512, 256) if size >= 256 else (512, 256, 128) if size >= 48 else (256, 128)
+
+
+def build_net(
+    spec: NetSpec,
+    scale: Scale | None = None,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+) -> AutoencoderNet:
+    """Build the network of `spec`.
+
+    Parameters
+    ----------
+    spec : NetSpec
+    scale : Scale, optional
+        Without it the scaling buffers hold placeholders, to be overwritten from a file.
+    encoder, decoder : torch.nn.Module, optional
+        The user's own halves, used where given.
+
+    Raises
+    ------
+    ParameterError
+        If the halves do not fit the records.
+    """
+    scaling = _scaling(spec, scale if scale is not None else _placeholder(spec))
+    built_encoder, built_decoder = _halves(spec, scaling)
+    net = AutoencoderNet(
+        scaling,
+        encoder if encoder is not None else built_encoder,
+        decoder if decoder is not None else built_decoder,
+        ACTIVATIONS[spec.output_activation](),
+        spec.latent_dim,
+        spec.variational,
+    )
+    _prove_shapes(net)
+    return net
+
+
+def parameter_count(net: nn.Module) -> int:
+    """Return how many numbers a network learns."""
+    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+
+
+def _scaling(spec: NetSpec, scale: Scale) -> Scaling:
+    if len(spec.raw_shape) == 1:
+        return ColumnScaling(scale, spec.n_categories, spec.exact)
+    return GridScaling(scale, spec.raw_shape, spec.exact)
+
+
+def _placeholder(spec: NetSpec) -> Scale:
+    shape = spec.raw_shape if len(spec.raw_shape) == 1 else ()
+    flagged = np.zeros(shape, dtype=bool)
+    if spec.flags:
+        flagged[list(spec.flags)] = True
+    zeros, ones = np.zeros(shape), np.ones(shape)
+    return Scale(zeros, ones, zeros, ones, spec.unit, flagged)
+
+
+def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
+    kind = "dense" if spec.kind == "custom" else spec.kind
+    if kind == "conv" and len(scaling.input_shape) != 3:
+        raise ParameterError(
+            f"net='conv' needs pictures, and the data are rows of {spec.raw_shape[0]} values; use net='dense' or "
+            "give an array of shape (n, H, W) or (n, H, W, C)"
+        )
+    make_encoder, make_decoder = _BUILDERS[kind]
+    activation = ACTIVATIONS[spec.activation]
+    code_size = spec.latent_dim * (2 if spec.variational else 1)
+    encoder = make_encoder(scaling.input_shape, spec.hidden, code_size, activation, spec.normalise)
+    if spec.latent_activation != "identity":
+        encoder.append(ACTIVATIONS[spec.latent_activation]())
+    return encoder, make_decoder(scaling.feature_shape, spec.hidden, spec.latent_dim, activation, spec.normalise)
+
+
+def _prove_shapes(net: AutoencoderNet) -> None:
+    """Run two blank records through the network; whatever goes in must come out in the same shape."""
+    device = net.scaling.center.device
+    raw = torch.zeros((2, *net.scaling.raw_shape), device=device)
+    training = net.training
+    net.eval()
+    with torch.no_grad():
+        inputs = net.scaling.inputs(raw)
+        code = _run(net.encoder, inputs, "encoder")
+        expected = net.latent_dim * (2 if net.variational else 1)
+        if tuple(code.shape) != (2, expected):
+            raise ParameterError(
+                f"the encoder gives an output of shape {tuple(code.shape)} for an input of shape "
+                f"{tuple(inputs.shape)}; it must be (2, {expected}) for latent_dim={net.latent_dim}"
+                + (" (means and log-variances)" if net.variational else "")
+            )
+        outputs = _run(net.decoder, code[:, : net.latent_dim], "decoder")
+        if tuple(outputs.shape) != (2, *net.scaling.feature_shape):
+            raise ParameterError(
+                f"the decoder gives an output of shape {tuple(outputs.shape)}; it must be "
+                f"(2, {', '.join(map(str, net.scaling.feature_shape))}), the shape of two inputs"
+            )
+    net.train(training)
+
+
+def _run(half: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tensor:
+    try:
+        outputs: torch.Tensor = half(inputs)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ParameterError(f"the {name} cannot take an input of shape {tuple(inputs.shape)}: {reason}") from error
+    return outputs
+
+
+def _check_bounds(spec: NetSpec) -> None:
+    whole = [*spec.raw_shape, *spec.hidden, spec.latent_dim]
+    counts = [*spec.n_categories, *spec.flags]
+    names = [spec.activation, spec.latent_activation, spec.output_activation]
+    flags = [spec.normalise, spec.variational, spec.unit, spec.exact]
+    sound = (
+        spec.kind in ("dense", "conv", "custom")
+        and all(type(size) is int and 1 <= size <= _WIDEST_LAYER for size in whole)
+        and all(type(count) is int and 0 <= count <= _WIDEST_LAYER for count in counts)
+        and 1 <= len(spec.raw_shape) <= 3
+        and len(spec.hidden) <= _MOST_LAYERS
+        and all(type(name) is str and name in ACTIVATIONS for name in names)
+        and all(type(flag) is bool for flag in flags)
+        and (len(spec.raw_shape) > 1 or len(spec.n_categories) == spec.raw_shape[0])
+        and all(place < spec.raw_shape[0] for place in spec.flags)
+    )
+    if not sound:
+        raise ParameterError("the description of the network is out of bounds")

@@ -1,0 +1,37 @@
+"""The dense pair: flatten, narrower and narrower, and the same way back."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import nn
+
+Activation = Callable[[], nn.Module]
+
+
+def dense_encoder(
+    input_shape: Sequence[int], hidden: Sequence[int], code_size: int, activation: Activation, normalise: bool
+) -> nn.Sequential:
+    """Return a network from (B, *input_shape) to (B, code_size) through layers of `hidden` sizes."""
+    sizes = [prod(input_shape), *hidden]
+    layers = [layer for pair in pairwise(sizes) for layer in _step(*pair, activation, normalise)]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(sizes[-1], code_size))
+
+
+def dense_decoder(
+    feature_shape: Sequence[int],
+    hidden: Sequence[int],
+    latent_dim: int,
+    activation: Activation,
+    normalise: bool,
+) -> nn.Sequential:
+    """Return the mirror image: a network from (B, latent_dim) to (B, *feature_shape)."""
+    sizes = [latent_dim, *reversed(hidden)]
+    layers = [layer for pair in pairwise(sizes) for layer in _step(*pair, activation, normalise)]
+    last = nn.Linear(sizes[-1], prod(feature_shape))
+    return nn.Sequential(*layers, last, nn.Unflatten(1, tuple(feature_shape)))
+
+
+def _step(inner: int, outer: int, activation: Activation, normalise: bool) -> list[nn.Module]:
+    norm: list[nn.Module] = [nn.LayerNorm(outer)] if normalise else []
+    return [nn.Linear(inner, outer), *norm, activation()]

@@ -1,0 +1,65 @@
+"""The autoencoder network: raw numbers -> features -> code -> features -> raw numbers."""
+
+from torch import Tensor, nn
+
+from refold.nets._scaling import Scaling
+
+
+class AutoencoderNet(nn.Module):
+    """A mirrored encoder and decoder between the two ends of a `Scaling`.
+
+    Parameters
+    ----------
+    scaling : Scaling
+    encoder : torch.nn.Module
+        From (B, *scaling.input_shape) to (B, latent_dim), or (B, 2 * latent_dim) when variational: means, then
+        logarithms of variances.
+    decoder : torch.nn.Module
+        From (B, latent_dim) to (B, *scaling.feature_shape).
+    output_activation : torch.nn.Module
+        Applied to the numbers among the decoder's outputs, not to category scores.
+    latent_dim : int
+    variational : bool
+    """
+
+    def __init__(
+        self,
+        scaling: Scaling,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        output_activation: nn.Module,
+        latent_dim: int,
+        variational: bool = False,
+    ) -> None:
+        super().__init__()
+        self.scaling = scaling
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output_activation = output_activation
+        self.latent_dim = latent_dim
+        self.variational = variational
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """Return the code (B, latent_dim) of raw records (B, *raw_shape); the mean when variational."""
+        code: Tensor = self.encoder(self.scaling.inputs(raw))
+        return code[:, : self.latent_dim]
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Return raw records (B, *raw_shape) from codes (B, latent_dim)."""
+        return self.scaling.restore(self.activate(self.decoder(code)))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Return raw records rebuilt through the code."""
+        return self.decode(self.encode(raw))
+
+    def activate(self, outputs: Tensor) -> Tensor:
+        """Return features from the decoder's outputs (B, *feature_shape)."""
+        if isinstance(self.output_activation, nn.Identity):
+            return outputs
+        if not self.scaling.categories:
+            activated: Tensor = self.output_activation(outputs)
+            return activated
+        split = outputs.shape[1] - sum(self.scaling.categories)
+        activated = outputs.clone()
+        activated[:, :split] = self.output_activation(outputs[:, :split])
+        return activated

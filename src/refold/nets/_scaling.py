@@ -1,0 +1,300 @@
+"""Raw numbers to network features and back, inside the network.
+
+The numbers that scale are buffers, so that a saved or exported network goes from the user's raw numbers to raw
+numbers. Missing cells are NaN: they enter the network as the centre, with a flag beside them in columns where
+cells were missing in training, and no error is counted for them.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from refold._errors import RefoldWarning
+
+ScalingKind = Literal["standard", "range", "none"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How raw numbers become features: ``(raw - center) / spread``.
+
+    Parameters
+    ----------
+    center, spread, low, high : ndarray of float64
+        Shape (columns,) for rows, () for pictures. `low` and `high` bound the values seen in training, or are the
+        declared range; corruptions measure their strength by them.
+    unit : bool
+        Whether features lie in 0 to 1.
+    flagged : ndarray of bool, shape like `center`
+        Columns in which cells were missing in training.
+    """
+
+    center: Floats
+    spread: Floats
+    low: Floats
+    high: Floats
+    unit: bool
+    flagged: NDArray[np.bool_]
+
+
+def measure_scale(
+    numbers: NDArray[Any],
+    kind: ScalingKind,
+    value_range: tuple[float, float] | None = None,
+    n_categories: tuple[int, ...] = (),
+) -> Scale:
+    """Learn the scale of raw numbers.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n, columns) or (n, H, W[, C])
+        Rows are scaled column by column, pictures as a whole. NaN is a missing cell.
+    kind : {"standard", "range", "none"}
+        Zero mean and unit deviation; 0 to 1; or untouched.
+    value_range : (low, high), optional
+        The range of the values where it is known beforehand.
+    n_categories : tuple of int
+        Categories per column; columns that have some are left alone.
+
+    Examples
+    --------
+    >>> scale = measure_scale(np.array([[1.0, 5.0], [3.0, 5.0]]), "standard")
+    >>> scale.center, scale.spread
+    (array([2., 5.]), array([1., 1.]))
+    """
+    rows = numbers.ndim == 2
+    low, high = _limits(numbers, rows, value_range)
+    flagged = np.isnan(numbers).any(axis=0) if rows and numbers.dtype.kind == "f" else np.zeros_like(low, dtype=bool)
+    center, spread = _center_and_spread(numbers, kind, rows, low, high)
+    constant = ~(spread > 0)
+    if rows:
+        _warn_of_constants(constant & ~(np.asarray(n_categories or [0] * len(low)) > 0))
+    return Scale(center, np.where(constant, 1.0, spread), low, high, kind == "range", flagged)
+
+
+def _limits(numbers: NDArray[Any], rows: bool, value_range: tuple[float, float] | None) -> tuple[Floats, Floats]:
+    shape = numbers.shape[1:] if rows else ()
+    if value_range is not None:
+        return np.full(shape, value_range[0], np.float64), np.full(shape, value_range[1], np.float64)
+    axis = 0 if rows else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value: NaN, replaced below
+        low = np.asarray(np.nanmin(numbers, axis=axis), np.float64)
+        high = np.asarray(np.nanmax(numbers, axis=axis), np.float64)
+    return np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=0.0)
+
+
+def _center_and_spread(
+    numbers: NDArray[Any], kind: ScalingKind, rows: bool, low: Floats, high: Floats
+) -> tuple[Floats, Floats]:
+    if kind == "none":
+        return np.zeros_like(low), np.ones_like(low)
+    if kind == "range":
+        return low, high - low
+    axis = 0 if rows else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        center = np.nan_to_num(np.asarray(np.nanmean(numbers, axis=axis, dtype=np.float64)), nan=0.0)
+        spread = np.nan_to_num(np.asarray(np.nanstd(numbers, axis=axis, dtype=np.float64)), nan=0.0)
+    # a constant column's deviation is rounding noise, not spread
+    return center, np.where(high > low, spread, 0.0)
+
+
+def _warn_of_constants(constant: NDArray[np.bool_]) -> None:
+    if not constant.any():
+        return
+    places = [str(place) for place in np.flatnonzero(constant)]
+    shown = ", ".join(places[:8]) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
+    plural = len(places) > 1
+    warnings.warn(
+        f"{'columns' if plural else 'column'} {shown} (counted from 0) {'are' if plural else 'is'} constant in the "
+        f"training data and {'carry' if plural else 'carries'} nothing to learn",
+        RefoldWarning,
+        stacklevel=4,
+    )
+
+
+class Scaling(nn.Module, ABC):
+    """The first and the last step of a network: raw numbers to features, features to raw numbers.
+
+    Attributes
+    ----------
+    raw_shape : tuple of int
+        Shape of one raw record.
+    input_shape : tuple of int
+        Shape of what the encoder sees.
+    feature_shape : tuple of int
+        Shape of what the decoder gives.
+    categories : tuple of int
+        Sizes of the blocks of category scores at the end of the features; () where all are numbers.
+    unit : bool
+        Whether the numbers among the features lie in 0 to 1.
+    """
+
+    center: Tensor
+    spread: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, scale: Scale, exact: bool) -> None:
+        super().__init__()
+        self.raw_shape: tuple[int, ...] = ()
+        self.input_shape: tuple[int, ...] = ()
+        self.feature_shape: tuple[int, ...] = ()
+        self.categories: tuple[int, ...] = ()
+        self.unit = scale.unit
+        dtype = torch.float64 if exact else torch.float32
+        for name in ("center", "spread", "low", "high"):
+            self.register_buffer(name, torch.as_tensor(getattr(scale, name), dtype=dtype))
+
+    def numbers(self, raw: Tensor) -> Tensor:
+        """Return raw numbers in the dtype that scaling is done in."""
+        return raw.to(self.center.dtype)
+
+    @abstractmethod
+    def numeric(self) -> Tensor:
+        """Return which raw values are numbers and not codes of categories, as bool of shape like `center`."""
+
+    @abstractmethod
+    def inputs(self, raw: Tensor) -> Tensor:
+        """Return what the encoder sees, float32 (B, *input_shape), from raw (B, *raw_shape)."""
+
+    @abstractmethod
+    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what the decoder shall give, (B, *feature_shape), and which columns were seen (B, columns).
+
+        None stands for "everything was seen".
+        """
+
+    @abstractmethod
+    def restore(self, features: Tensor) -> Tensor:
+        """Return raw numbers (B, *raw_shape) from features (B, *feature_shape)."""
+
+
+class GridScaling(Scaling):
+    """Pictures: one scale for all pixels, channels first inside, missing pixels at the lower end.
+
+    Parameters
+    ----------
+    scale : Scale
+    raw_shape : tuple of int
+        ``(H, W)`` or ``(H, W, C)``.
+    exact : bool
+        Scale in float64, for data that came in it.
+    """
+
+    def __init__(self, scale: Scale, raw_shape: tuple[int, ...], exact: bool) -> None:
+        super().__init__(scale, exact)
+        self.raw_shape = raw_shape
+        channels = raw_shape[2] if len(raw_shape) == 3 else 1
+        self.input_shape = self.feature_shape = (channels, *raw_shape[:2])
+
+    def numeric(self) -> Tensor:
+        """Return True: pixels are numbers."""
+        return torch.ones_like(self.center, dtype=torch.bool)
+
+    def inputs(self, raw: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) from raw (B, H, W[, C])."""
+        scaled = ((self.numbers(raw) - self.center) / self.spread).to(torch.float32)
+        filled = torch.nan_to_num(scaled, nan=0.0)
+        return filled.permute(0, 3, 1, 2) if len(self.raw_shape) == 3 else filled.unsqueeze(1)
+
+    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return pictures (B, C, H, W); missing pixels carry no error."""
+        if not raw.is_floating_point():
+            return self.inputs(raw), None
+        seen = ~torch.isnan(raw)
+        seen = seen.permute(0, 3, 1, 2) if len(self.raw_shape) == 3 else seen.unsqueeze(1)
+        return self.inputs(raw), seen.flatten(1)
+
+    def restore(self, features: Tensor) -> Tensor:
+        """Return raw (B, H, W[, C]) from pictures (B, C, H, W)."""
+        placed = features.permute(0, 2, 3, 1) if len(self.raw_shape) == 3 else features.squeeze(1)
+        return placed.to(self.center.dtype) * self.spread + self.center
+
+
+class ColumnScaling(Scaling):
+    """Rows: numbers scaled column by column, categories one-hot, flags for missing cells.
+
+    Features hold the numbers first and then one block of scores per category column.
+
+    Parameters
+    ----------
+    scale : Scale
+    n_categories : tuple of int
+        Categories per column, 0 for numbers.
+    exact : bool
+        Scale in float64, for data that came in it.
+    """
+
+    def __init__(self, scale: Scale, n_categories: tuple[int, ...], exact: bool) -> None:
+        super().__init__(scale, exact)
+        self.raw_shape = (len(n_categories),)
+        self._number_places = [place for place, count in enumerate(n_categories) if count == 0]
+        self._category_places = [place for place, count in enumerate(n_categories) if count > 0]
+        self._flag_places = [int(place) for place in np.flatnonzero(scale.flagged)]
+        self.categories = tuple(count for count in n_categories if count > 0)
+        width = len(self._number_places) + sum(self.categories)
+        self.feature_shape = (width,)
+        self.input_shape = (width + len(self._flag_places),)
+        order = [*self._number_places, *self._category_places]
+        # where each raw column stands among the ordered ones, to undo the ordering in `restore`
+        self._back = [order.index(place) for place in range(len(n_categories))]
+        self._ordered = self._number_places == list(range(len(n_categories)))
+
+    def numeric(self) -> Tensor:
+        """Return which columns hold numbers."""
+        flags = torch.zeros(self.raw_shape, dtype=torch.bool, device=self.center.device)
+        flags[self._number_places] = True
+        return flags
+
+    def inputs(self, raw: Tensor) -> Tensor:
+        """Return features and flags (B, width + flags) from raw (B, columns)."""
+        features = self._features(raw)
+        if not self._flag_places:
+            return features
+        return torch.cat([features, torch.isnan(raw[:, self._flag_places]).to(features.dtype)], dim=1)
+
+    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return features (B, width) and which columns were seen, numbers first (B, columns)."""
+        if not raw.is_floating_point():
+            return self._features(raw), None
+        seen = ~torch.isnan(raw)
+        ordered = seen if self._ordered else seen[:, [*self._number_places, *self._category_places]]
+        return self._features(raw), ordered
+
+    def restore(self, features: Tensor) -> Tensor:
+        """Return raw (B, columns) from features (B, width); a category is the one with the highest score."""
+        count = len(self._number_places)
+        spread, center = self._of_numbers(self.spread), self._of_numbers(self.center)
+        parts = [features[:, :count].to(center.dtype) * spread + center]
+        if self.categories:
+            blocks = torch.split(features[:, count:], list(self.categories), dim=1)
+            parts += [block.argmax(dim=1, keepdim=True).to(center.dtype) for block in blocks]
+        raw = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return raw if self._ordered else raw[:, self._back]
+
+    def _of_numbers(self, values: Tensor) -> Tensor:
+        return values if self._ordered else values[self._number_places]
+
+    def _features(self, raw: Tensor) -> Tensor:
+        numbers = self.numbers(raw if self._ordered else raw[:, self._number_places])
+        scaled = ((numbers - self._of_numbers(self.center)) / self._of_numbers(self.spread)).to(torch.float32)
+        parts = [torch.nan_to_num(scaled, nan=0.0)]
+        for place, count in zip(self._category_places, self.categories, strict=True):
+            parts.append(_one_hot(raw[:, place], count))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+def _one_hot(codes: Tensor, count: int) -> Tensor:
+    """Return (B, count); a missing code gives zeros."""
+    known = torch.nan_to_num(codes, nan=float(count)).to(torch.long).clamp(0, count)
+    return functional.one_hot(known, count + 1)[:, :count].to(torch.float32)

@@ -1,0 +1,74 @@
+"""The sum that training makes small."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from refold.nets import AutoencoderNet
+from refold.objectives._corruptions import Corruption, Domain
+from refold.objectives._errors import NumberError, column_errors, mean_error
+from refold.objectives._penalties import Contractive, Penalty, Variational
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An error, penalties, and what happens to the data first.
+
+    Parameters
+    ----------
+    error : callable
+        A value of `ERRORS`.
+    penalties : tuple of Penalty
+    corruption : Corruption, optional
+    """
+
+    error: NumberError
+    penalties: tuple[Penalty, ...] = ()
+    corruption: Corruption | None = None
+
+    @property
+    def variational(self) -> bool:
+        """Whether the code is a distribution."""
+        return any(isinstance(penalty, Variational) for penalty in self.penalties)
+
+    def terms(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the terms of the objective, each a mean over the batch: "error" and one per penalty.
+
+        Parameters
+        ----------
+        net : AutoencoderNet
+            Draws the code at random in training mode when variational, takes its mean otherwise.
+        raw : Tensor of shape (B, *raw_shape)
+            Undamaged raw records.
+        generator : torch.Generator
+            Source of every random number.
+        """
+        inputs = net.scaling.inputs(self.corrupt(net, raw, generator))
+        if net.training and any(isinstance(penalty, Contractive) for penalty in self.penalties):
+            inputs.requires_grad_(True)
+        code = net.encoder(inputs)
+        targets, seen = net.scaling.targets(raw)
+        outputs = net.decoder(_drawn(code, net, generator))
+        errors = mean_error(column_errors(self.error, net, outputs, targets), seen)
+        terms = {"error": errors.mean()}
+        for penalty in self.penalties:
+            terms[penalty.name] = penalty(code, inputs, generator).mean()
+        return terms
+
+    def corrupt(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the records as the encoder shall see them."""
+        if self.corruption is None:
+            return raw
+        scaling = net.scaling
+        return self.corruption(raw, Domain(scaling.low, scaling.high, scaling.numeric()), generator)
+
+
+def _drawn(code: Tensor, net: AutoencoderNet, generator: torch.Generator) -> Tensor:
+    if not net.variational:
+        return code
+    mean, log_variance = code.chunk(2, dim=1)
+    if not net.training:
+        return mean
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + noise * (0.5 * log_variance).exp()

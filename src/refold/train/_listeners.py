@@ -1,0 +1,64 @@
+"""Who hears of a training's progress; everything optional in the loop is a listener."""
+
+import sys
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from refold.train._history import EpochRecord, History
+from refold.train._plan import Plan
+
+
+class Listener(Protocol):
+    """Told when training starts, after every epoch, and when it ends."""
+
+    def started(self, plan: Plan, size: int) -> None:
+        """Training of `size` records begins."""
+
+    def finished_epoch(self, record: EpochRecord) -> None:
+        """An epoch is over."""
+
+    def ended(self, history: History) -> None:
+        """Training is over; the best weights are in place."""
+
+
+class ProgressBar:
+    """A bar on standard error with the errors of training and validation side by side."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def started(self, plan: Plan, size: int) -> None:
+        """Draw the bar."""
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs  {task.fields[errors]}"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+        self._bar.add_task("", total=plan.max_epochs, errors="")
+        self._bar.start()
+
+    def finished_epoch(self, record: EpochRecord) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=record.epoch, errors=_errors(record))
+
+    def ended(self, history: History) -> None:
+        """Take the bar away and leave one line."""
+        if self._bar is None:
+            return
+        self._bar.stop()
+        last, best = history.epochs[-1], history.epochs[history.best_epoch - 1]
+        why = {"early": "stopped early", "interrupted": "interrupted"}.get(history.stopped, "finished")
+        print(f"{why} after {last.epoch} epochs, best {best.epoch}: {_errors(best)}", file=sys.stderr)  # noqa: T201
+
+
+def _errors(record: EpochRecord) -> str:
+    validation = record.validation_error
+    held_out = f"  validation {validation:.5f}" if validation == validation else ""
+    return f"error: train {record.train_error:.5f}{held_out}"

@@ -1,0 +1,96 @@
+"""How long and how fast to train."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+
+Schedule = Callable[[float], float]
+
+
+def constant(progress: float) -> float:
+    """Return 1: the learning rate stays."""
+    return 1.0
+
+
+def cosine(progress: float) -> float:
+    """Return half a cosine from 1 to 0 (Loshchilov and Hutter 2017, arXiv 1608.03983)."""
+    return 0.5 * (1 + cos(pi * progress))
+
+
+def linear(progress: float) -> float:
+    """Return a straight line from 1 to 0."""
+    return 1 - progress
+
+
+SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine, "linear": linear}
+
+_STEPS = 10_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
+_SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train.
+
+    Parameters
+    ----------
+    max_epochs, batch_size : int
+    learning_rate : float
+        Its highest value, reached after a warm-up.
+    schedule : str
+        Key of `SCHEDULES`.
+    weight_decay : float
+        Of AdamW.
+    gradient_clip : float or None
+        Largest norm of the gradient of all weights together.
+    averaging : float
+        Decay of the moving average of the weights, 0 for none.
+    early_stopping : bool
+    patience : int
+        Epochs without improvement after which training stops.
+    seed : int
+    """
+
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    weight_decay: float
+    gradient_clip: float | None
+    averaging: float
+    early_stopping: bool
+    patience: int
+    seed: int
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step (counted from 0) out of `steps`."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        warm_up = min(300, max(1, steps // 20))
+        return self.learning_rate * min(1.0, (step + 1) / warm_up) * SCHEDULES[self.schedule](step / steps)
+
+
+def default_batch_size(size: int) -> int:
+    """Return a power of two from 16 to 256 that gives small data at least some 30 steps an epoch.
+
+    Examples
+    --------
+    >>> [default_batch_size(size) for size in (10, 1_500, 60_000)]
+    [16, 32, 256]
+    """
+    batch = _SMALLEST_BATCH
+    while batch < _LARGEST_BATCH and batch * 2 * 30 <= size:
+        batch *= 2
+    return batch
+
+
+def default_epochs(size: int, batch_size: int) -> int:
+    """Return enough epochs for some 10,000 steps, from 20 to 400.
+
+    Examples
+    --------
+    >>> [default_epochs(size, default_batch_size(size)) for size in (10, 1_500, 60_000)]
+    [400, 213, 43]
+    """
+    return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS * batch_size / max(size, 1))))
