@@ -1,6 +1,7 @@
 """Tables of other libraries to Arrow and back; none of those libraries is imported unless the user did."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -32,6 +33,7 @@ def to_arrow(data: Any) -> pa.Table:
     """
     try:
         if frame_kind(data) == "pandas":
+            check_names([str(name) for name in data.columns])
             named = data.set_axis([str(name) for name in data.columns], axis=1)
             return pa.Table.from_pandas(named, preserve_index=False).replace_schema_metadata()
         table = pa.table(data) if not isinstance(data, pa.RecordBatch) else pa.Table.from_batches([data])
@@ -40,6 +42,13 @@ def to_arrow(data: Any) -> pa.Table:
         raise DataError(
             f"the table cannot be read: {str(error).splitlines()[0]}; give each column one type"
         ) from error
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise DataError if a column name occurs more than once."""
+    twice = sorted({name for name in names if list(names).count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise DataError(f"the column name {twice[0]!r} occurs more than once; rename one of the columns")
 
 
 def _without_views(table: pa.Table) -> pa.Table:

@@ -81,6 +81,13 @@ def open_source(data: Any, *, image_size: tuple[int, int] | None = None, progres
     """
     if isinstance(data, Source):
         return data
+    source = _open(data, image_size, progress)
+    if source.size == 0:
+        raise DataError("the data hold no records; give at least one")
+    return source
+
+
+def _open(data: Any, image_size: tuple[int, int] | None, progress: Progress | None) -> Source:
     if isinstance(data, str | os.PathLike):
         return _open_path(str(data), image_size, progress)
     if _is_list_of_pictures(data):

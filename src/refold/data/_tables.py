@@ -12,12 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from refold._errors import DataError, RefoldWarning
+from refold.data._frames import check_names
 
 ColumnKind = Literal["number", "integer", "category", "date", "empty"]
 Numbers = NDArray[np.float64]
 
 MAX_CATEGORIES = 100
-_MICROSECONDS_A_DAY = 86_400_000_000
+_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_CALENDAR_DAYS = (-719_161, 2_932_895)  # since 1970: the years 1 to 9999, a day less for time zones
+_NANOSECOND_DAYS = (-106_750, 106_750)  # what 64 bits of nanoseconds hold, from 1677 to 2262
+_MOST_DAYS = 999_999_998  # of a duration, as Python counts them
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Column:
     type : str
         Arrow type of the user's column, such as ``"int64"``; `decode` returns it.
     categories : tuple of str, int, float or bool
-        The values of a category column, the most frequent first; their places are the codes.
+        The values of a category column, the most frequent first; their places are the codes. Dates and the like
+        stand as the whole numbers that Arrow stores, decimal numbers as texts.
     """
 
     name: str
@@ -67,15 +72,17 @@ class Column:
 
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> "Column":
-        """Rebuild a column from `to_json`."""
-        kind = description["kind"]
+        """Rebuild a column from `to_json`; refuses what no honest description holds."""
+        name, kind, type_ = str(description["name"]), description["kind"], description["type"]
         if kind not in get_args(ColumnKind):
-            raise DataError(f"a column cannot be of kind {kind!r}; known are {', '.join(get_args(ColumnKind))}")
-        _arrow_type(str(description["type"]))
-        categories = tuple(description["categories"])
-        if not all(isinstance(value, str | int | float | bool) for value in categories):
-            raise DataError(f"the categories of column {description['name']!r} are not plain values")
-        return cls(str(description["name"]), kind, str(description["type"]), categories)
+            raise DataError(
+                f"a column cannot be of kind {str(kind)[:40]!r}; known are {_listed(get_args(ColumnKind))}"
+            )
+        if kind not in ("empty", _kind_of_type(_arrow_type(type_))):
+            raise DataError(f"the column {name!r} of type {type_} cannot be of kind {kind!r}")
+        column = cls(name, kind, type_, tuple(description["categories"]))
+        _check_categories(column, description["categories"])
+        return column
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class TableAdapter:
         """Learn the columns of `table`."""
         if table.num_columns == 0:
             raise DataError("the table has no columns; give at least one")
-        _check_names(table.column_names)
+        check_names(table.column_names)
         return cls(tuple(Column.fit(name, table[name]) for name in table.column_names))
 
     @property
@@ -130,7 +137,7 @@ class TableAdapter:
 
         Columns are taken by name; other columns of the table are left aside.
         """
-        _check_names(table.column_names)
+        check_names(table.column_names)
         missing = [column.name for column in self.columns if column.name not in table.column_names]
         if missing:
             raise DataError(
@@ -154,14 +161,8 @@ class TableAdapter:
         columns = tuple(Column.from_json(column) for column in description["columns"])
         if not columns:
             raise DataError("a table has at least one column")
-        _check_names([column.name for column in columns])
+        check_names([column.name for column in columns])
         return cls(columns)
-
-
-def _check_names(names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if list(names).count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise DataError(f"the column name {twice[0]!r} occurs more than once; rename one of the columns")
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
@@ -203,7 +204,8 @@ def _is_text(type_: pa.DataType) -> bool:
 
 
 def _frequent_categories(name: str, values: pa.ChunkedArray) -> tuple[Any, ...]:
-    counts = pc.value_counts(_plain(values).drop_null()).to_pylist()
+    plain = _plain(values).drop_null()
+    counts = pc.value_counts(plain.cast(_storage_type(plain.type))).to_pylist()
     counts.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
     kept = counts[:MAX_CATEGORIES]
     covered = sum(entry["counts"] for entry in kept) / sum(entry["counts"] for entry in counts)
@@ -216,6 +218,34 @@ def _frequent_categories(name: str, values: pa.ChunkedArray) -> tuple[Any, ...]:
             stacklevel=2,
         )
     return tuple(entry["values"] for entry in kept)
+
+
+def _check_categories(column: Column, listed: Any) -> None:
+    """Raise DataError unless the categories are values that a column of this kind can have."""
+    count = len(column.categories)
+    plain = isinstance(listed, list) and all(isinstance(value, str | int | float) for value in listed)
+    sound = 1 <= count <= MAX_CATEGORIES if column.kind == "category" else count == 0
+    try:
+        distinct = not listed or len(_known(column).unique()) == count
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        distinct = False
+    if not (plain and sound and distinct):
+        raise DataError(f"the categories of column {column.name!r} are not distinct plain values of its type")
+
+
+def _known(column: Column) -> pa.Array:
+    """Return the categories as an Arrow array of the values' type."""
+    type_ = _arrow_type(column.type, plain=True)
+    return pa.array(column.categories, type=_storage_type(type_)).cast(type_)
+
+
+def _storage_type(type_: pa.DataType) -> pa.DataType:
+    """Return the type in which categories of `type_` are plain values."""
+    if pa.types.is_decimal(type_):
+        return pa.string()
+    if pa.types.is_date32(type_) or pa.types.is_time32(type_):
+        return pa.int32()
+    return pa.int64() if pa.types.is_temporal(type_) else type_
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -245,7 +275,7 @@ def _encode_integer(column: Column, values: pa.ChunkedArray) -> Numbers:
 
 def _encode_category(column: Column, values: pa.ChunkedArray) -> Numbers:
     plain = _plain(values)
-    known = pa.array(column.categories, type=_arrow_type(column.type, plain=True))
+    known = _known(column)
     if plain.type != known.type:
         plain = plain.cast(known.type)
     codes = pc.index_in(plain, value_set=known, skip_nulls=True)
@@ -262,7 +292,7 @@ def _encode_category(column: Column, values: pa.ChunkedArray) -> Numbers:
 
 def _encode_date(column: Column, values: pa.ChunkedArray) -> Numbers:
     instants = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None)), safe=False)
-    return _float64(instants.cast(pa.int64()).cast(pa.float64(), safe=False)) / _MICROSECONDS_A_DAY
+    return _float64(instants.cast(pa.int64()).cast(pa.float64(), safe=False)) / _A_DAY["us"]
 
 
 def _encode_empty(column: Column, values: pa.ChunkedArray) -> Numbers:
@@ -306,32 +336,32 @@ def _decode_integer(column: Column, numbers: Numbers) -> pa.Array:
 
 
 def _integer_limits(type_: pa.DataType) -> tuple[int, int]:
-    if not pa.types.is_integer(type_):
-        bits = 32 if pa.types.is_time32(type_) else 64
-        return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    unsigned = pa.types.is_unsigned_integer(type_)
+    if pa.types.is_time(type_):
+        return 0, _A_DAY[type_.unit] - 1
+    if pa.types.is_duration(type_):
+        most = min(_MOST_DAYS * _A_DAY[type_.unit], 2**63 - 1)
+        return -most, most
     bits = type_.bit_width
-    return (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return (0, 2**bits - 1) if pa.types.is_unsigned_integer(type_) else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def _decode_category(column: Column, numbers: Numbers) -> pa.Array:
     missing = np.isnan(numbers)
-    codes = np.where(missing, 0, numbers).astype(np.int64).clip(0, max(len(column.categories) - 1, 0))
-    known = pa.array(column.categories, type=_arrow_type(column.type, plain=True))
-    values = known.take(pa.array(codes, mask=missing))
+    codes = np.where(missing, 0, np.clip(numbers, 0, len(column.categories) - 1)).astype(np.int64)
+    values = _known(column).take(pa.array(codes, mask=missing))
     type_ = _arrow_type(column.type)
     return values.dictionary_encode().cast(type_) if pa.types.is_dictionary(type_) else values
 
 
 def _decode_date(column: Column, numbers: Numbers) -> pa.Array:
-    missing = np.isnan(numbers)
-    microseconds = np.rint(np.where(missing, 0, numbers) * _MICROSECONDS_A_DAY)
     type_ = _arrow_type(column.type)
-    instants = pa.array(microseconds.astype(np.int64), mask=missing)
+    missing = np.isnan(numbers)
+    in_nanoseconds = pa.types.is_timestamp(type_) and type_.unit == "ns"
+    days = np.clip(np.where(missing, 0, numbers), *(_NANOSECOND_DAYS if in_nanoseconds else _CALENDAR_DAYS))
     if pa.types.is_date(type_):
-        days = np.rint(np.where(missing, 0, numbers)).astype(np.int32)
-        return pa.array(days, mask=missing).cast(pa.date32()).cast(type_)
-    return instants.cast(pa.timestamp("us", tz=type_.tz)).cast(type_, safe=False)
+        return pa.array(np.rint(days).astype(np.int32), mask=missing).cast(pa.date32()).cast(type_)
+    microseconds = np.rint(days * _A_DAY["us"]).astype(np.int64)
+    return pa.array(microseconds, mask=missing).cast(pa.timestamp("us", tz=type_.tz)).cast(type_, safe=False)
 
 
 def _decode_empty(column: Column, numbers: Numbers) -> pa.Array:
@@ -349,9 +379,9 @@ _DECODERS = {
 
 # --- Arrow types as text ---------------------------------------------------------------------------------------
 
-_WITH_ZONE = re.compile(r"timestamp\[(s|ms|us|ns), tz=([^\]]{1,64})\]")
+_WITH_ZONE = re.compile(r"timestamp\[(s|ms|us|ns), tz=([\w+\-/:]{1,64})\]")
 _DECIMAL = re.compile(r"decimal(32|64|128|256)\((\d{1,2}), (-?\d{1,2})\)")
-_DICTIONARY = re.compile(r"dictionary<values=(.+), indices=(u?int\d{1,2}), ordered=([01])>")
+_DICTIONARY = re.compile(r"dictionary<values=([^<>]+), indices=(u?int(?:8|16|32|64)), ordered=([01])>")
 
 
 def _arrow_type(text: str, *, plain: bool = False) -> pa.DataType:
@@ -359,14 +389,14 @@ def _arrow_type(text: str, *, plain: bool = False) -> pa.DataType:
     if found := _DICTIONARY.fullmatch(text):
         values = _arrow_type(found[1])
         return values if plain else pa.dictionary(pa.type_for_alias(found[2]), values, found[3] == "1")
-    if found := _WITH_ZONE.fullmatch(text):
-        return pa.timestamp(found[1], tz=found[2])
-    if found := _DECIMAL.fullmatch(text):
-        return getattr(pa, f"decimal{found[1]}")(int(found[2]), int(found[3]))
     try:
+        if found := _WITH_ZONE.fullmatch(text):
+            return pa.timestamp(found[1], tz=found[2])
+        if found := _DECIMAL.fullmatch(text):
+            return getattr(pa, f"decimal{found[1]}")(int(found[2]), int(found[3]))
         return pa.type_for_alias(_ALIASES.get(text, text))
     except ValueError as error:
-        raise DataError(f"{text!r} is not an Arrow type that a table column can have") from error
+        raise DataError(f"{text[:80]!r} is not an Arrow type that a table column can have") from error
 
 
 _ALIASES = {"date32[day]": "date32", "date64[ms]": "date64"}

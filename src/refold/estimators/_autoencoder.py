@@ -28,10 +28,22 @@ from refold.estimators._preparing import (
 )
 from refold.nets import build_net, measure_scale
 from refold.objectives import ERRORS, Objective, column_errors, mean_error, parse_corruption, parse_penalties
-from refold.train import History, InMemory, Listener, Plan, ProgressBar, apply_in_blocks, choose_device, train
+from refold.train import (
+    History,
+    InMemory,
+    Listener,
+    Optimizer,
+    Plan,
+    ProgressBar,
+    apply_in_blocks,
+    choose_device,
+    train,
+)
 from refold.train import make_optimizer as new_optimizer
 
 Array = NDArray[Any]
+
+_RECORDS_AT_ONCE = 4096
 
 
 @documented
@@ -99,7 +111,7 @@ class Autoencoder(
     ... )
     """
 
-    _optimizer: torch.optim.Optimizer | None = None
+    _optimizer: Optimizer | None = None
     _passes: int = 0
 
     # --- learning --------------------------------------------------------------------------------------------
@@ -136,7 +148,7 @@ class Autoencoder(
         if not going_on:
             self._build(numbers[training], seed)
         self._optimizer, self._passes = None, 0
-        plan = plan_of(self, len(training), seed)
+        plan = plan_of(self, self.net_, len(training), seed)
         self._train(numbers[training], numbers[held_out] if len(held_out) else None, plan)
         return self
 
@@ -162,7 +174,7 @@ class Autoencoder(
         seed = self._draw_seed()
         if first:
             self._build(numbers, seed)
-        plan = plan_of(self, len(numbers), seed + self._passes, one_pass=True)
+        plan = plan_of(self, self.net_, len(numbers), seed + self._passes, one_pass=True)
         if self._optimizer is None:
             self._optimizer = new_optimizer(self.net_, plan)
         self._train(numbers, None, plan)
@@ -266,17 +278,32 @@ class Autoencoder(
         """
         check_is_fitted(self)
         numbers = self._encode(self._open(X))
-
-        def sums(raw: Tensor) -> Tensor:
-            features, _ = self.net_.scaling.targets(raw)
-            rebuilt = self.net_.activate(self.net_.decoder(self.net_.encode(raw)))
-            return torch.stack([features.flatten(1), (rebuilt - features).flatten(1)], dim=1)
-
-        features_and_residuals = self._apply(sums, numbers).astype(np.float64)
-        features, residuals = features_and_residuals[:, 0], features_and_residuals[:, 1]
-        total = np.square(features - features.mean(axis=0)).sum()
-        lost = np.square(residuals).sum()
+        counts, sums, squares, lost = 0.0, 0.0, 0.0, 0.0
+        for start in range(0, len(numbers), _RECORDS_AT_ONCE):
+            chunk = numbers[start : start + _RECORDS_AT_ONCE]
+            features = self._features(chunk).astype(np.float64)
+            seen = ~np.isnan(features)
+            counts += seen.sum(axis=0)
+            sums += np.nansum(features, axis=0)
+            squares += np.nansum(features**2, axis=0)
+            lost += np.nansum((self._apply(self._rebuilt, chunk) - features) ** 2)
+        total = float(np.sum(squares - np.square(sums) / np.maximum(counts, 1)))
         return float(1 - lost / total) if total > 0 else float(lost == 0)
+
+    def features(self, X: Any) -> Array:
+        """Return records as the network is asked to rebuild them: scaled, categories one-hot, NaN where missing.
+
+        Parameters
+        ----------
+        X : array-like, table, path or list of paths
+            Records of the kind that was fitted.
+
+        Returns
+        -------
+        features : ndarray of shape (n, features), float32
+        """
+        check_is_fitted(self)
+        return self._features(self._encode(self._open(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Return new records that look like the fitted ones.
@@ -429,5 +456,19 @@ class Autoencoder(
         device: torch.device = self.net_.scaling.center.device
         return device
 
+    def _features(self, numbers: Array) -> Array:
+        def features(raw: Tensor) -> Tensor:
+            targets, seen = self.net_.scaling.targets(raw)
+            flat = targets.flatten(1)
+            return (
+                flat if seen is None else flat.masked_fill(~self.net_.scaling.spread_over_features(seen), torch.nan)
+            )
+
+        return self._apply(features, numbers)
+
+    def _rebuilt(self, raw: Tensor) -> Tensor:
+        outputs: Tensor = self.net_.decoder(self.net_.encode(raw))
+        return self.net_.scaling.as_shares(self.net_.activate(outputs)).flatten(1)
+
     def _apply(self, function: Callable[[Tensor], Tensor], numbers: Array) -> Array:
-        return apply_in_blocks(function, numbers, self._device)
+        return apply_in_blocks(function, numbers, self._device, self.net_.operations)

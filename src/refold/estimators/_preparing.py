@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from refold._errors import DataError, ParameterError
 from refold.data import Adapter, TableAdapter
 from refold.estimators._parameters import AutoencoderParameters
-from refold.nets import NetSpec, Scale, default_hidden, feature_shape_of
+from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of
 from refold.objectives import Variational, parse_penalties
-from refold.train import Plan, default_batch_size, default_epochs
+from refold.train import Plan, default_batch_size, default_epochs, prefers_bfloat16
 
 ScalingKind = Literal["standard", "range", "none"]
 Array = NDArray[Any]
@@ -144,7 +144,9 @@ def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
     return "conv" if len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV else "dense"
 
 
-def plan_of(parameters: AutoencoderParameters, size: int, seed: int, *, one_pass: bool = False) -> Plan:
+def plan_of(
+    parameters: AutoencoderParameters, net: AutoencoderNet, size: int, seed: int, *, one_pass: bool = False
+) -> Plan:
     """Return how long and how fast to train on `size` records."""
     batch_size = parameters.batch_size
     batch = default_batch_size(size) if batch_size == "auto" else min(int(batch_size), size)
@@ -160,4 +162,12 @@ def plan_of(parameters: AutoencoderParameters, size: int, seed: int, *, one_pass
         early_stopping=bool(parameters.early_stopping),
         patience=int(parameters.patience),
         seed=seed,
+        optimizer=parameters.optimizer,
+        bfloat16=_multiplies_in_bfloat16(parameters, net, batch),
     )
+
+
+def _multiplies_in_bfloat16(parameters: AutoencoderParameters, net: AutoencoderNet, batch: int) -> bool:
+    if parameters.precision == "auto":
+        return prefers_bfloat16(net.scaling.center.device, net.operations * batch)
+    return parameters.precision == "bfloat16"

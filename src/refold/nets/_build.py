@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from refold._errors import ParameterError
 from refold.nets._activations import ACTIVATIONS
@@ -93,7 +94,7 @@ def feature_shape_of(raw_shape: tuple[int, ...], n_categories: tuple[int, ...]) 
 def default_hidden(kind: str, feature_shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return sizes of hidden layers that suit records of this shape."""
     if kind == "conv":
-        stages = max(1, ceil(log2(max(feature_shape[1:]) / _SMALLEST_PICTURE)))
+        stages = max(1, ceil(log2(max(feature_shape[1:], default=1) / _SMALLEST_PICTURE)))
         return (*_CONV_CHANNELS, *(_CONV_CHANNELS[-1:] * stages))[:stages]
     size = prod(feature_shape)
     return (1024, 512, 256) if size >= 256 else (512, 256, 128) if size >= 48 else (256, 128)
@@ -176,7 +177,7 @@ def _prove_shapes(net: AutoencoderNet) -> None:
     raw = torch.zeros((2, *net.scaling.raw_shape), device=device)
     training = net.training
     net.eval()
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         inputs = net.scaling.inputs(raw)
         code = _run(net.encoder, inputs, "encoder")
         expected = net.latent_dim * (2 if net.variational else 1)
@@ -192,6 +193,7 @@ def _prove_shapes(net: AutoencoderNet) -> None:
                 f"the decoder gives an output of shape {tuple(outputs.shape)}; it must be "
                 f"(2, {', '.join(map(str, net.scaling.feature_shape))}), the shape of two inputs"
             )
+    net.operations = counter.get_total_flops() // len(raw)
     net.train(training)
 
 

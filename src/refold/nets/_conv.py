@@ -6,6 +6,8 @@ from math import prod
 
 from torch import nn
 
+from refold.nets._dense import CodeLayer
+
 Activation = Callable[[], nn.Module]
 Size = tuple[int, int]
 
@@ -34,7 +36,7 @@ def conv_encoder(
     for (inner, outer), (before, _) in zip(pairwise(channels), pairwise(sizes), strict=True):
         conv = nn.Conv2d(inner, outer, 3, stride=_stride(before), padding=1)
         layers += [conv, *_norm(outer, normalise), activation()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * prod(sizes[-1]), code_size))
+    return nn.Sequential(*layers, nn.Flatten(), CodeLayer(channels[-1] * prod(sizes[-1]), code_size))
 
 
 def conv_decoder(

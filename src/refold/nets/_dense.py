@@ -4,9 +4,19 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Activation = Callable[[], nn.Module]
+
+
+class CodeLayer(nn.Linear):
+    """A linear layer that stays in float32 where the others multiply in bfloat16: a code has few numbers to spare."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the code (B, numbers)."""
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
 
 
 def dense_encoder(
@@ -15,7 +25,7 @@ def dense_encoder(
     """Return a network from (B, *input_shape) to (B, code_size) through layers of `hidden` sizes."""
     sizes = [prod(input_shape), *hidden]
     layers = [layer for pair in pairwise(sizes) for layer in _step(*pair, activation, normalise)]
-    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(sizes[-1], code_size))
+    return nn.Sequential(nn.Flatten(), *layers, CodeLayer(sizes[-1], code_size))
 
 
 def dense_decoder(

@@ -20,6 +20,11 @@ class AutoencoderNet(nn.Module):
         Applied to the numbers among the decoder's outputs, not to category scores.
     latent_dim : int
     variational : bool
+
+    Attributes
+    ----------
+    operations : int
+        Floating-point operations of one record's way through the network.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class AutoencoderNet(nn.Module):
         self.output_activation = output_activation
         self.latent_dim = latent_dim
         self.variational = variational
+        self.operations = 0
 
     def encode(self, raw: Tensor) -> Tensor:
         """Return the code (B, latent_dim) of raw records (B, *raw_shape); the mean when variational."""

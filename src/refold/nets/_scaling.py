@@ -174,6 +174,22 @@ class Scaling(nn.Module, ABC):
         None stands for "everything was seen".
         """
 
+    def spread_over_features(self, seen: Tensor) -> Tensor:
+        """Return which features were seen, (B, features), from which columns were seen, (B, columns)."""
+        if not self.categories:
+            return seen
+        numbers = seen.shape[1] - len(self.categories)
+        sizes = torch.tensor([1] * numbers + list(self.categories), device=seen.device)
+        return seen.repeat_interleave(sizes, dim=1)
+
+    def as_shares(self, features: Tensor) -> Tensor:
+        """Return features with the scores of every category column turned into shares that sum to 1."""
+        if not self.categories:
+            return features
+        count = features.shape[1] - sum(self.categories)
+        blocks = torch.split(features[:, count:], list(self.categories), dim=1)
+        return torch.cat([features[:, :count], *[block.softmax(1) for block in blocks]], dim=1)
+
     @abstractmethod
     def restore(self, features: Tensor) -> Tensor:
         """Return raw numbers (B, *raw_shape) from features (B, *feature_shape)."""

@@ -4,8 +4,9 @@ from refold.train._batches import InMemory
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
 from refold.train._listeners import Listener, ProgressBar
-from refold.train._loop import make_optimizer, train
-from refold.train._placement import choose_device
+from refold.train._loop import train
+from refold.train._optimizers import Optimizer, make_optimizer
+from refold.train._placement import choose_device, prefers_bfloat16
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "History",
     "InMemory",
     "Listener",
+    "Optimizer",
     "Plan",
     "ProgressBar",
     "apply_in_blocks",
@@ -21,5 +23,6 @@ __all__ = [
     "default_batch_size",
     "default_epochs",
     "make_optimizer",
+    "prefers_bfloat16",
     "train",
 ]

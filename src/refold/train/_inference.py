@@ -8,18 +8,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 _VALUES_A_BLOCK = 1 << 20
 _LARGEST_BLOCK = 256
+_ALIGNED = 16  # numbers; a row of float32 that is a multiple of these starts where vector registers load
 
 
 def apply_in_blocks(
-    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device
+    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device, operations: int = 0
 ) -> NDArray[Any]:
     """Return ``function(records)`` computed in blocks of one fixed size, the last one padded.
 
-    The size depends on the shape of a record alone: matrix products of other sizes are summed in another order,
-    and the same record would get slightly different numbers in another company.
+    The size depends on the shape of a record alone, and the rows of matrix products are aligned: other products are
+    summed in another order, and the same record would get slightly different numbers in another company.
 
     Parameters
     ----------
@@ -27,6 +30,8 @@ def apply_in_blocks(
         From a tensor (block, *record) to a tensor (block, ...).
     records : ndarray of shape (n, *record)
     device : torch.device
+    operations : int
+        Floating-point operations for one record, which decide the number of threads.
 
     Returns
     -------
@@ -34,7 +39,7 @@ def apply_in_blocks(
     """
     block = block_size(records.shape[1:])
     parts: list[NDArray[Any]] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _AlignedRows():
         for start in range(0, len(records), block):
             part = np.ascontiguousarray(records[start : start + block])
             parts.append(function(_padded(part, block, device)).cpu().numpy()[: len(part)])
@@ -42,14 +47,30 @@ def apply_in_blocks(
 
 
 def block_size(shape: tuple[int, ...]) -> int:
-    """Return how many records of this shape are computed at once.
+    """Return how many records of this shape are computed at once: a power of two, for which rows do not matter.
 
     Examples
     --------
-    >>> block_size((28, 28)), block_size((480, 640, 3))
-    (256, 1)
+    >>> block_size((28, 28)), block_size((200, 200)), block_size((480, 640, 3))
+    (256, 16, 1)
     """
-    return max(1, min(_LARGEST_BLOCK, _VALUES_A_BLOCK // prod(shape)))
+    fitting = min(_LARGEST_BLOCK, _VALUES_A_BLOCK // prod(shape))
+    return 1 << (fitting.bit_length() - 1) if fitting >= 4 else 1
+
+
+class _AlignedRows(TorchFunctionMode):
+    """Let every row that enters a linear layer start at an aligned address, by columns of zeros.
+
+    A row that starts elsewhere is summed in another order (Intel's MKL, "conditional numerical reproducibility").
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is functional.linear and len(args) > 1 and (lacking := -args[0].shape[-1] % _ALIGNED):
+            inputs, weight, *bias = args
+            args = (functional.pad(inputs, (0, lacking)), functional.pad(weight, (0, lacking)), *bias)
+        return func(*args, **(kwargs or {}))
 
 
 def _padded(part: NDArray[Any], block: int, device: torch.device) -> Tensor:

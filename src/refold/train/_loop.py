@@ -14,6 +14,8 @@ from refold.objectives import Objective
 from refold.train._batches import InMemory, batch_bounds
 from refold.train._history import EpochRecord, History
 from refold.train._listeners import Listener
+from refold.train._optimizers import Optimizer, make_optimizer
+from refold.train._placement import fitting_threads, quick_arithmetic
 from refold.train._plan import Plan
 
 _VALIDATION_BATCH = 1024
@@ -26,7 +28,7 @@ def train(
     held_out: InMemory | None,
     plan: Plan,
     listeners: Sequence[Listener] = (),
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: Optimizer | None = None,
 ) -> History:
     """Train `net` in place and leave the best weights in it.
 
@@ -43,7 +45,7 @@ def train(
         Records for validation and early stopping.
     plan : Plan
     listeners : sequence of Listener
-    optimizer : torch.optim.Optimizer, optional
+    optimizer : Optimizer, optional
         Of an earlier call, to go on with its moments (see `make_optimizer`).
 
     Raises
@@ -54,22 +56,11 @@ def train(
     run = _Run(net, objective, records, held_out, plan, optimizer or make_optimizer(net, plan))
     for listener in listeners:
         listener.started(plan, len(records))
-    with _own_randomness(plan.seed):
+    with _own_randomness(plan.seed), fitting_threads(net.operations * plan.batch_size):
         history = _epochs(run, listeners)
     for listener in listeners:
         listener.ended(history)
     return history
-
-
-def make_optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """Return AdamW over the weights; biases and normalisation are not decayed."""
-    weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    fused = all(weight.device.type in ("cpu", "cuda") and weight.dtype == torch.float32 for weight in weights)
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=plan.learning_rate, fused=fused)
 
 
 class _own_randomness:  # noqa: N801 - reads as a statement
@@ -96,12 +87,13 @@ class _Run:
     records: InMemory
     held_out: InMemory | None
     plan: Plan
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     epochs: list[EpochRecord] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
+    rate: float = 0.0
 
     def __post_init__(self) -> None:
         self.weights = [weight for weight in self.net.parameters() if weight.requires_grad]
@@ -139,24 +131,22 @@ def _epoch(run: _Run, epoch: int) -> None:
     with _averaged_weights(run):
         held_loss, held_error = _validate(run)
         _check_finite(0.0 if run.held_out is None else held_loss, epoch, run.plan)
-        rate = float(run.optimizer.param_groups[0]["lr"])
         seconds = time.perf_counter() - start
-        run.epochs.append(EpochRecord(epoch, loss, error, held_loss, held_error, rate, seconds))
+        run.epochs.append(EpochRecord(epoch, loss, error, held_loss, held_error, run.rate, seconds))
         _keep_if_best(run, held_loss, epoch)
 
 
 def _step(run: _Run, batch: Tensor) -> tuple[Tensor, Tensor]:
     """Return the batch's loss and reconstruction error, not yet waited for."""
     rate = run.plan.learning_rate_at(run.step, run.steps)
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate
-    terms = run.objective.terms(run.net, batch, run.noise)
+    with quick_arithmetic(run.device, run.plan.bfloat16):
+        terms = run.objective.terms(run.net, batch, run.noise)
     loss = torch.stack(list(terms.values())).sum()
-    run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if run.plan.gradient_clip is not None:
         nn.utils.clip_grad_norm_(run.weights, run.plan.gradient_clip)
-    run.optimizer.step()
+    run.optimizer.step(rate)
+    run.rate = rate
     run.step += 1
     _follow_average(run)
     return loss.detach(), terms["error"].detach()

@@ -26,7 +26,8 @@ SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine, "linea
 
 _STEPS = 10_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
-_SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
+_SMALLEST_BATCH, _LARGEST_BATCH = 32, 256
+_STEPS_AN_EPOCH = 16
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Plan:
     schedule : str
         Key of `SCHEDULES`.
     weight_decay : float
-        Of AdamW.
+        Of the optimizer.
     gradient_clip : float or None
         Largest norm of the gradient of all weights together.
     averaging : float
@@ -50,6 +51,9 @@ class Plan:
     patience : int
         Epochs without improvement after which training stops.
     seed : int
+    optimizer : {"adamw", "muon"}
+    bfloat16 : bool
+        Multiply matrices in bfloat16 while training; weights, code and error stay in float32.
     """
 
     max_epochs: int
@@ -62,6 +66,8 @@ class Plan:
     early_stopping: bool
     patience: int
     seed: int
+    optimizer: str = "adamw"
+    bfloat16: bool = False
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (counted from 0) out of `steps`."""
@@ -72,15 +78,15 @@ class Plan:
 
 
 def default_batch_size(size: int) -> int:
-    """Return a power of two from 16 to 256 that gives small data at least some 30 steps an epoch.
+    """Return a power of two from 32 to 256 that gives small data at least some 16 steps an epoch.
 
     Examples
     --------
     >>> [default_batch_size(size) for size in (10, 1_500, 60_000)]
-    [16, 32, 256]
+    [32, 64, 256]
     """
     batch = _SMALLEST_BATCH
-    while batch < _LARGEST_BATCH and batch * 2 * 30 <= size:
+    while batch < _LARGEST_BATCH and batch * 2 * _STEPS_AN_EPOCH <= size:
         batch *= 2
     return batch
 
@@ -91,6 +97,6 @@ def default_epochs(size: int, batch_size: int) -> int:
     Examples
     --------
     >>> [default_epochs(size, default_batch_size(size)) for size in (10, 1_500, 60_000)]
-    [400, 213, 43]
+    [400, 400, 43]
     """
     return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS * batch_size / max(size, 1))))

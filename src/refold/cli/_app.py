@@ -1,0 +1,233 @@
+"""The commands. Heavy imports happen inside them, so that ``refold --help`` answers at once."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._options import with_parameters
+from refold.cli._talk import answer, plain_errors, say
+from refold.estimators import AutoencoderParameters
+
+app = typer.Typer(
+    name="refold",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Fold data small and fold it back: autoencoders for rows, tables and pictures without labels.",
+    epilog="Begin with refold demo, then refold fit DATA -o model.safetensors.",
+)
+
+_DATA_HELP = (
+    "CSV, TSV, Parquet, Feather, .npy, .npz (one array of several as file.npz::name), a picture or a folder of "
+    "pictures."
+)
+Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA_HELP)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .safetensors file that refold fit wrote.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Drop = Annotated[
+    list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave a column out, such as an id or a label.")
+]
+
+
+@app.command()
+@with_parameters(AutoencoderParameters, "What to learn and how")
+def fit(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model goes; ends in .safetensors.")],
+    drop: Drop = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    parameters: Any = None,
+) -> None:
+    """Learn a code of a few numbers from data, and save the model.
+
+    \b
+    Examples:
+      refold fit people.csv -o people.safetensors --drop id
+      refold fit mnist.npz::x_train -o digits.safetensors --latent-dim 2
+      refold fit pictures/ -o pictures.safetensors --image-size 64x64 --latent-dim 32
+      refold fit scans.npy -o clean.safetensors --corruption "gaussian(0.2)"
+    """
+    with plain_errors():
+        from refold.cli._commands import fit_model
+
+        result = fit_model(data, output, drop or [], parameters, quiet)
+        if json:
+            answer(result)
+
+
+@app.command()
+def embed(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .parquet, .csv or .npy file; CSV on standard output without it."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLUMN", help="Copy a column of the data beside the code, such as an id."),
+    ] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Add the reconstruction error of every record.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write the code of every record: a table with columns autoencoder0, autoencoder1, ...
+
+    \b
+    Example:
+      refold embed people.safetensors people.csv -o latents.parquet --keep id
+    """
+    with plain_errors():
+        from refold.cli._commands import embed_data
+
+        result = embed_data(model, data, output, keep or [], errors, quiet)
+        if json and output is not None:
+            answer(result)
+
+
+@app.command()
+def reconstruct(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .parquet, .csv, .npy or .npz file, or a folder for pictures.")
+    ],
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Rebuild every record through the code: cleaned, if the model was trained with a corruption.
+
+    \b
+    Example:
+      refold reconstruct clean.safetensors scans/ -o cleaned/
+    """
+    with plain_errors():
+        from refold.cli._commands import reconstruct_data
+
+        result = reconstruct_data(model, data, output, quiet)
+        if json:
+            answer(result)
+
+
+@app.command()
+def generate(
+    model: Model,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .parquet, .csv, .npy or .npz file, or a folder for pictures.")
+    ],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many records.")] = 16,
+    random_state: Annotated[int | None, typer.Option(min=0, help="Seed: the same seed, the same records.")] = None,
+    json: Json = False,
+) -> None:
+    """Make new records that look like the fitted ones; the model must be variational.
+
+    \b
+    Example:
+      refold fit digits.npy -o v.safetensors --penalty variational
+      refold generate v.safetensors -n 64 -o new-digits/
+    """
+    with plain_errors():
+        from refold.cli._commands import generate_records
+
+        result = generate_records(model, output, count, random_state)
+        if json:
+            answer(result)
+
+
+@app.command()
+def info(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A model, or any data that refold can read.")],
+    json: Json = False,
+) -> None:
+    """Say what a model or a data file holds.
+
+    \b
+    Example:
+      refold info people.safetensors
+    """
+    with plain_errors():
+        from refold.cli._info import describe_file, print_description
+
+        description = describe_file(file)
+        if json:
+            answer(description)
+        else:
+            print_description(description)
+
+
+@app.command()
+def plot(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Ends in .png, .pdf, .svg, or .html for a whole page.")
+    ],
+    kind: Annotated[
+        str, typer.Option(metavar="codes|rebuilt|history", help="Which picture; a page holds them all.")
+    ] = "codes",
+    colour: Annotated[
+        str | None,
+        typer.Option(
+            "--colour",
+            "--color",
+            metavar="COLUMN",
+            help="Colour points by a column of the table, by an array (file.npz::y), by 'folder', or by 'error'.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a model at work on data: the map of codes, records before and after, the course of training.
+
+    \b
+    Examples:
+      refold plot digits.safetensors mnist.npz::x_test -o digits.html --colour mnist.npz::y_test
+      refold plot people.safetensors people.csv -o rebuilt.png --kind rebuilt
+    """
+    with plain_errors():
+        from refold.cli._drawing import draw
+
+        draw(model, data, output, kind, colour)
+        if not quiet:
+            say(f"wrote {output}")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the page.")] = Path("refold-demo"),
+    quiet: Quiet = False,
+) -> None:
+    """See an autoencoder learn on real data, in under three minutes: writes a page with pictures and numbers."""
+    with plain_errors():
+        from refold.cli._demo import run_demo
+
+        page = run_demo(output, quiet=quiet)
+        typer.echo(f"open {page}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import refold
+
+        typer.echo(f"refold {refold.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Fold data small and fold it back."""
+
+
+def main() -> None:
+    """Run the program."""
+    # threads that wait without spinning: on a busy machine they are several times faster, on an idle one as fast
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    app()

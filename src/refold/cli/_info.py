@@ -1,0 +1,106 @@
+"""What a file holds, in words and numbers."""
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from refold.data import fit_adapter, open_source
+from refold.estimators import inspect_file
+
+
+def describe_file(file: str) -> dict[str, Any]:
+    """Return what a model or a data file says of itself."""
+    return _describe_model(file) if Path(file).suffix == ".safetensors" else _describe_data(file)
+
+
+def _describe_model(file: str) -> dict[str, Any]:
+    header = inspect_file(file)
+    fitted, spec = header["fitted"], header["spec"]
+    best = fitted["best_epoch_"] - 1
+    history = fitted["history_"]
+    return {
+        "file": file,
+        "kind": header["kind"],
+        "format": header["format"],
+        "bytes": Path(file).stat().st_size,
+        "versions": header["versions"],
+        "records": _record_text(header["adapter"]),
+        "values_per_record": prod(spec["raw_shape"]),
+        "latent_dim": spec["latent_dim"],
+        "net": spec["kind"],
+        "hidden": spec["hidden"],
+        "epochs": fitted["n_iter_"],
+        "best_epoch": fitted["best_epoch_"],
+        "train_error": history["train_error"][best],
+        "validation_error": history["validation_error"][best],
+        "parameters": header["parameters"],
+        "columns": header["adapter"].get("columns", []),
+    }
+
+
+def _record_text(adapter: dict[str, Any]) -> str:
+    if adapter["kind"] == "table":
+        return f"rows of {len(adapter['columns'])} columns"
+    shape = "x".join(str(size) for size in adapter["shape"])
+    return f"{'rows' if len(adapter['shape']) == 1 else 'pictures'} of {shape} {adapter['dtype']}"
+
+
+def _describe_data(file: str) -> dict[str, Any]:
+    from refold._errors import DataError
+
+    try:
+        source = open_source(file)
+    except DataError as error:
+        if "differ in size" not in str(error):
+            raise
+        return {"file": file, "kind": "pictures of different sizes", "note": str(error)}
+    adapter = fit_adapter(source.values)
+    description = {"file": file, "kind": "data", "count": source.size, "records": _record_text(adapter.to_json())}
+    if isinstance(source.values, pa.Table):
+        description["columns"] = [
+            {**column, "categories": len(column["categories"]), "missing": source.values[column["name"]].null_count}
+            for column in adapter.to_json()["columns"]
+        ]
+    return description
+
+
+def print_description(description: dict[str, Any]) -> None:
+    """Print a description as aligned lines, columns as a table."""
+    console = Console(soft_wrap=True)
+    for name, value in description.items():
+        if name in ("columns", "parameters"):
+            continue
+        console.print(f"[bold]{name.replace('_', ' ')}[/bold]  {_as_text(value)}", highlight=False)
+    if description.get("parameters"):
+        _print_parameters(console, description["parameters"])
+    if description.get("columns"):
+        _print_columns(console, description["columns"])
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _print_parameters(console: Console, parameters: dict[str, Any]) -> None:
+    from refold._parameters import parameters_of
+    from refold.estimators import AutoencoderParameters
+
+    defaults = {item.name: item.default for item in parameters_of(AutoencoderParameters)}
+    changed = {name: value for name, value in parameters.items() if value != defaults.get(name)}
+    shown = ", ".join(f"{name}={value!r}" for name, value in changed.items() if name != "verbose")
+    console.print(f"[bold]parameters[/bold]  {shown or 'all at their defaults'}", highlight=False, markup=True)
+
+
+def _print_columns(console: Console, columns: list[dict[str, Any]]) -> None:
+    names = [name for name in columns[0] if name != "categories"] + ["categories"]
+    table = Table(*names)
+    for column in columns:
+        count = column["categories"] if isinstance(column["categories"], int) else len(column["categories"])
+        table.add_row(*[str(column[name]) for name in names[:-1]], str(count or ""))
+    console.print(table)

@@ -1,0 +1,69 @@
+"""How the program talks: results on standard output, everything else on standard error, errors in one sentence."""
+
+import contextlib
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from refold._errors import ParameterError, RefoldError
+
+DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+def say(text: str) -> None:
+    """Print a line on standard error."""
+    typer.echo(text, err=True)
+
+
+def answer(result: dict[str, Any]) -> None:
+    """Print a result on standard output as JSON."""
+    typer.echo(json.dumps(result))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn expected errors into one sentence and an exit code, and warnings into notes.
+
+    The exit code is 1 where data or a model are at fault, 2 for wrong usage.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = _note  # type: ignore[assignment]
+        try:
+            yield
+        except ParameterError as error:
+            _stop(error, WRONG_USAGE)
+        except (RefoldError, OSError, MemoryError) as error:
+            _stop(error, DATA_AT_FAULT)
+        except KeyboardInterrupt:
+            say("interrupted; nothing was written")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _stop(error: Exception, code: int) -> None:
+    sentence = " ".join(str(error).split()) or type(error).__name__
+    say(f"error: {sentence}")
+    raise typer.Exit(code) from None
+
+
+def _note(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    if issubclass(category, UserWarning):
+        say(f"note: {message}")
+
+
+@contextlib.contextmanager
+def reading_progress(quiet: bool) -> Iterator[Any]:
+    """Yield a callable (done, total) that draws a bar on standard error while pictures are read."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,33 @@
+"""Pictures of what refold's models return: static figures and self-contained HTML pages.
+
+Everything here takes plain arrays and mappings; nothing opens a window, changes matplotlib's settings or
+asks the network for anything.
+"""
+
+from refold.plots._grid import reconstruction_grid
+from refold.plots._latent import latent_scatter
+from refold.plots._losses import loss_curves
+from refold.plots._numbers import NumbersTable
+from refold.plots._page import Page, write_page
+from refold.plots._pictures import Animation, Pictures
+from refold.plots._sections import FigureSection, Section, Text
+from refold.plots._static import save_figure
+from refold.plots._tables import table_reconstruction
+from refold.plots._turning import TurningScatter
+
+__all__ = [
+    "Animation",
+    "FigureSection",
+    "NumbersTable",
+    "Page",
+    "Pictures",
+    "Section",
+    "Text",
+    "TurningScatter",
+    "latent_scatter",
+    "loss_curves",
+    "reconstruction_grid",
+    "save_figure",
+    "table_reconstruction",
+    "write_page",
+]
