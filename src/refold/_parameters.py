@@ -147,8 +147,7 @@ def real(low: float, high: float = math.inf, *, above: bool = False, below: bool
 
     def accepts(value: Any) -> bool:
         return (
-            _is(value, Real)
-            and math.isfinite(value)
+            _is_finite(value)
             and (value > low if above else value >= low)
             and (value < high if below else value <= high)
         )
@@ -197,7 +196,7 @@ def low_and_high() -> Rule:
         return (
             isinstance(value, tuple | list)
             and len(value) == 2
-            and all(_is(item, Real) and math.isfinite(item) for item in value)
+            and all(_is_finite(item) for item in value)
             and value[0] < value[1]
         )
 
@@ -237,3 +236,11 @@ def anything(description: str, accepts: Callable[[Any], bool]) -> Rule:
 
 def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and type(value).__name__ not in ("bool", "bool_")
+
+
+def _is_finite(value: Any) -> bool:
+    """Say whether a value is a number that float64 can hold."""
+    try:
+        return _is(value, Real) and math.isfinite(value)
+    except OverflowError:
+        return False

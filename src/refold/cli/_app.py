@@ -76,7 +76,9 @@ def embed(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Write the code of every record: a table with columns autoencoder0, autoencoder1, ...
+    """Write the code of every record as a table.
+
+    Its columns are autoencoder0, autoencoder1, ...; pictures have a column "file" besides.
 
     \b
     Example:
@@ -100,7 +102,9 @@ def reconstruct(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Rebuild every record through the code: cleaned, if the model was trained with a corruption.
+    """Rebuild every record through the code.
+
+    Records come back cleaned if the model was trained with a corruption, and without gaps.
 
     \b
     Example:
@@ -124,7 +128,7 @@ def generate(
     random_state: Annotated[int | None, typer.Option(min=0, help="Seed: the same seed, the same records.")] = None,
     json: Json = False,
 ) -> None:
-    """Make new records that look like the fitted ones; the model must be variational.
+    """Make new records; the model must be variational.
 
     \b
     Example:
@@ -181,7 +185,9 @@ def plot(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a model at work on data: the map of codes, records before and after, the course of training.
+    """Draw a model at work on data.
+
+    Pictures are the map of codes, records before and after, and the course of training.
 
     \b
     Examples:
@@ -201,7 +207,10 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the page.")] = Path("refold-demo"),
     quiet: Quiet = False,
 ) -> None:
-    """See an autoencoder learn on real data, in under three minutes: writes a page with pictures and numbers."""
+    """See an autoencoder learn on real data in under three minutes.
+
+    Writes a page with pictures and numbers, and names it.
+    """
     with plain_errors():
         from refold.cli._demo import run_demo
 

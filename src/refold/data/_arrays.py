@@ -81,12 +81,12 @@ class ArrayAdapter:
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> "ArrayAdapter":
         """Rebuild an adapter from `to_json`."""
-        dtype = np.dtype(str(description["dtype"]))
+        dtype = np.dtype(str(description["dtype"])[:20])
         if dtype.kind not in "biuf":
             raise DataError(f"an array of dtype {dtype} does not hold numbers")
-        shape = tuple(int(size) for size in description["shape"])
-        if not 1 <= len(shape) <= 3 or any(not 1 <= size <= 2**24 for size in shape):
-            raise DataError(f"records cannot have the shape {shape}")
+        shape = tuple(description["shape"])
+        if not 1 <= len(shape) <= 3 or any(type(size) is not int or not 1 <= size <= 2**24 for size in shape):
+            raise DataError(f"records cannot have the shape {str(shape)[:80]}")
         return cls(shape, dtype.name)
 
 

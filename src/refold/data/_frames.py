@@ -72,11 +72,15 @@ def from_arrow(table: pa.Table, kind: FrameKind, like: Any = None) -> Any:
     """Return an Arrow table as a table of library `kind`, with the index and dtypes of `like` where it has any."""
     if kind == "pandas":
         return _to_pandas(table, like)
-    if kind == "polars":
-        import polars
+    return _to_polars(table, like) if kind == "polars" else table
 
-        return polars.from_arrow(table)
-    return table
+
+def _to_polars(table: pa.Table, like: Any) -> Any:
+    import polars
+
+    frame = polars.from_arrow(table)
+    enums = {} if like is None else {name: like.schema[name] for name in table.column_names if name in like.schema}
+    return frame.cast({name: dtype for name, dtype in enums.items() if isinstance(dtype, polars.Enum)})
 
 
 def _to_pandas(table: pa.Table, like: Any) -> Any:
@@ -85,14 +89,15 @@ def _to_pandas(table: pa.Table, like: Any) -> Any:
         return frame
     dtypes = {str(name): dtype for name, dtype in like.dtypes.items()}
     for name in frame.columns:
-        if frame[name].dtype != dtypes[name]:
-            frame[name] = _as_dtype(frame[name], dtypes[name])
+        frame[name] = _as_dtype(frame[name], dtypes[name])
     frame.index = like.index
     return frame.set_axis(like.columns, axis=1)
 
 
 def _as_dtype(column: Any, dtype: Any) -> Any:
     try:
+        if hasattr(column, "cat") and hasattr(dtype, "categories"):  # astype takes categories in any order
+            return column.cat.set_categories(dtype.categories, ordered=dtype.ordered)
         return column.astype(dtype)
     except (TypeError, ValueError):  # missing cells in a dtype that cannot hold them
         return column

@@ -47,7 +47,7 @@ class Source:
         """Return decoded records in the kind of container that was opened."""
         if self.frame is None or not isinstance(records, pa.Table):
             return records
-        like = self.original if self.frame == "pandas" and len(records) == self.size else None
+        like = self.original if len(records) == self.size else None
         return from_arrow(records, self.frame, like)
 
 

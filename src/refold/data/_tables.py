@@ -347,7 +347,7 @@ def _integer_limits(type_: pa.DataType) -> tuple[int, int]:
 
 def _decode_category(column: Column, numbers: Numbers) -> pa.Array:
     missing = np.isnan(numbers)
-    codes = np.where(missing, 0, np.clip(numbers, 0, len(column.categories) - 1)).astype(np.int64)
+    codes = _within(numbers, (0, len(column.categories) - 1)).astype(np.int64)
     values = _known(column).take(pa.array(codes, mask=missing))
     type_ = _arrow_type(column.type)
     return values.dictionary_encode().cast(type_) if pa.types.is_dictionary(type_) else values
@@ -356,12 +356,20 @@ def _decode_category(column: Column, numbers: Numbers) -> pa.Array:
 def _decode_date(column: Column, numbers: Numbers) -> pa.Array:
     type_ = _arrow_type(column.type)
     missing = np.isnan(numbers)
-    in_nanoseconds = pa.types.is_timestamp(type_) and type_.unit == "ns"
-    days = np.clip(np.where(missing, 0, numbers), *(_NANOSECOND_DAYS if in_nanoseconds else _CALENDAR_DAYS))
     if pa.types.is_date(type_):
-        return pa.array(np.rint(days).astype(np.int32), mask=missing).cast(pa.date32()).cast(type_)
-    microseconds = np.rint(days * _A_DAY["us"]).astype(np.int64)
-    return pa.array(microseconds, mask=missing).cast(pa.timestamp("us", tz=type_.tz)).cast(type_, safe=False)
+        whole = np.rint(_within(numbers, _CALENDAR_DAYS)).astype(np.int32)
+        return pa.array(whole, mask=missing).cast(pa.date32()).cast(type_)
+    # float64 cannot count nanoseconds, and a cast to a coarser unit would cut off instead of rounding
+    unit = "us" if type_.unit == "ns" else type_.unit
+    days = _within(numbers, _NANOSECOND_DAYS if type_.unit == "ns" else _CALENDAR_DAYS)
+    ticks = np.rint(days * _A_DAY[unit]).astype(np.int64)
+    return pa.array(ticks, mask=missing).cast(pa.timestamp(unit, tz=type_.tz)).cast(type_)
+
+
+def _within(numbers: Numbers, limits: tuple[float, float]) -> Numbers:
+    """Return the numbers inside the limits, with 0 for those that are missing."""
+    inside: Numbers = np.clip(np.nan_to_num(numbers, nan=0.0), *limits)
+    return inside
 
 
 def _decode_empty(column: Column, numbers: Numbers) -> pa.Array:

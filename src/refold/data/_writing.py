@@ -104,8 +104,32 @@ def _write_pictures(pictures: NDArray[Any], folder: Path, names: Sequence[str]) 
             f"records of shape {pictures.shape[1:]} are not pictures; a folder takes (H, W) or (H, W, 3), write "
             "others to .npy or .parquet"
         )
-    width = len(str(max(len(pictures) - 1, 0)))
-    for place, picture in enumerate(pictures):
-        name = Path(names[place]).with_suffix(".png") if names else Path(f"{place:0{width}d}.png")
+    pixels = _as_pixels(pictures)
+    for picture, name in zip(pixels, _file_names(len(pictures), names), strict=True):
         with write_whole(folder / name) as temporary:
             save_picture(picture, temporary)
+
+
+def _as_pixels(pictures: NDArray[Any]) -> NDArray[Any]:
+    """Return pictures in a type that a file can hold."""
+    grey = pictures.ndim == 3 or pictures.shape[-1] == 1
+    if pictures.dtype.kind in "fb" or pictures.dtype == np.uint8 or (grey and pictures.dtype == np.uint16):
+        return pictures
+    if pictures.min() < 0 or pictures.max() > 255:
+        raise DataError(
+            f"records of {pictures.dtype} from {pictures.min()} to {pictures.max()} are not pictures; a folder takes "
+            "0 to 255, and 16 bits where pictures are grey, write others to .npy"
+        )
+    return pictures.astype(np.uint8)
+
+
+def _file_names(count: int, names: Sequence[str]) -> list[Path]:
+    """Return a name for each picture: its own where names differ, numbered where they would meet."""
+    width = len(str(max(count - 1, 0)))
+    own = [Path(name).with_suffix(".png") for name in names]
+    if own and len(set(own)) == count:
+        return own
+    numbers = [f"{place:0{width}d}" for place in range(count)]
+    if not own:
+        return [Path(f"{number}.png") for number in numbers]
+    return [name.with_stem(f"{number}-{name.stem}") for number, name in zip(numbers, own, strict=True)]

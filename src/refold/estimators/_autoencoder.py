@@ -26,7 +26,7 @@ from refold.estimators._preparing import (
     plan_of,
     scaling_kind,
 )
-from refold.nets import build_net, measure_scale
+from refold.nets import build_net, measure_scale, start_from_components
 from refold.objectives import ERRORS, Objective, column_errors, mean_error, parse_corruption, parse_penalties
 from refold.train import (
     History,
@@ -406,14 +406,14 @@ class Autoencoder(
     def _build(self, numbers: Array, seed: int) -> None:
         """Measure the scale of the training records and build the network for them."""
         kind = scaling_kind(self, numbers, self.adapter_)
-        n_categories = self.adapter_.n_categories
         value_range = self.value_range or (self.adapter_.value_range if kind == "range" else None)
-        scale = measure_scale(numbers, kind, value_range, n_categories)
-        self.spec_ = net_spec(self, self.adapter_.shape, n_categories, scale, numbers.dtype)
+        scale = measure_scale(numbers, kind, value_range, self.adapter_.n_categories)
+        self.spec_ = net_spec(self, numbers, self.adapter_, scale)
         self._warn_if_not_smaller()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = build_net(self.spec_, scale, copy.deepcopy(self.encoder), copy.deepcopy(self.decoder))
+        start_from_components(net, numbers, seed)
         self.net_ = net.to(choose_device(self.device))
 
     def _warn_if_not_smaller(self) -> None:

@@ -43,9 +43,16 @@ class AutoencoderParameters:
     output_activation: str = declare(
         "auto",
         choice("auto") | _ACTIVATIONS,
-        "Activation of the output; 'auto' is 'sigmoid' where features lie in 0 to 1 and 'identity' elsewhere.",
+        "Activation of the output; 'auto' is 'sigmoid' for loss='cross_entropy' and for pictures with much black and "
+        "white, such as digits, and 'identity' elsewhere.",
     )
     normalise: bool = declare(True, flag(), "Layer normalisation in the hidden layers.")
+    shortcut: bool | Literal["auto"] = declare(
+        "auto",
+        choice("auto") | flag(),
+        "A straight linear path beside the hidden layers of a dense network, which starts as PCA so that the network "
+        "has only to learn what PCA cannot; 'auto' has one where the output is linear.",
+    )
     encoder: Any = declare(
         None,
         _MODULE,
@@ -82,7 +89,7 @@ class AutoencoderParameters:
         "auto",
         choice("auto", "standard", "range", "none"),
         "How raw numbers become features, inside the network: 'standard' (each column to mean 0, deviation 1), "
-        "'range' (0 to 1), 'none'; 'auto' is 'range' for pictures, bytes and truth values, 'standard' elsewhere.",
+        "'range' (0 to 1), 'none'; 'auto' is 'range' for pictures and for loss='cross_entropy', 'standard' for rows.",
     )
     value_range: tuple[float, float] | None = declare(
         None,
@@ -101,7 +108,7 @@ class AutoencoderParameters:
         nothing() | height_and_width(),
         "Resize the pictures of folders and files to this height and width; needed where they differ in size.",
     )
-    learning_rate: float = declare(1e-3, real(0, above=True), "Highest learning rate.")
+    learning_rate: float = declare(2e-3, real(0, above=True), "Highest learning rate.")
     optimizer: Literal["adamw", "muon"] = declare(
         "adamw",
         choice("adamw", "muon"),
@@ -111,12 +118,12 @@ class AutoencoderParameters:
     schedule: Literal["cosine", "linear", "constant"] = declare(
         "cosine", choice("cosine", "linear", "constant"), "How the learning rate falls after a short warm-up."
     )
-    weight_decay: float = declare(0.01, real(0), "Weight decay; biases are not decayed.")
+    weight_decay: float = declare(0.3, real(0), "Weight decay; biases are not decayed.")
     gradient_clip: float | None = declare(
         1.0, nothing() | real(0, above=True), "Largest norm of the gradient of all weights together."
     )
     weight_averaging: float = declare(
-        0.0,
+        0.99,
         real(0, 1, below=True),
         "Decay of a moving average of the weights, which is validated and kept instead of them; 0 keeps them.",
     )

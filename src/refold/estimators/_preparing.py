@@ -17,6 +17,8 @@ ScalingKind = Literal["standard", "range", "none"]
 Array = NDArray[Any]
 
 _SMALLEST_SIDE_FOR_CONV = 8
+_RECORDS_LOOKED_AT = 1_000
+_AT_AN_END, _SATURATED_SHARE = 0.02, 0.25
 
 
 def as_fitted(values: Any, adapter: Adapter) -> Any:
@@ -85,13 +87,8 @@ def scaling_kind(parameters: AutoencoderParameters, numbers: Array, adapter: Ada
     """
     named = parameters.scaling
     if named == "auto":
-        wants_unit = (
-            len(adapter.shape) > 1
-            or (adapter.kind == "array" and numbers.dtype == np.uint8)
-            or parameters.value_range is not None
-            or parameters.loss == "cross_entropy"
-        )
-        return "range" if wants_unit else "standard"
+        is_picture, has_range = len(adapter.shape) > 1, parameters.value_range is not None
+        return "range" if is_picture or has_range or parameters.loss == "cross_entropy" else "standard"
     if named != "range" and parameters.loss == "cross_entropy" and not _lies_in_unit_range(numbers):
         raise ParameterError(
             f"loss='cross_entropy' needs features in 0 to 1, and scaling={named!r} does not give them; take "
@@ -104,21 +101,14 @@ def _lies_in_unit_range(numbers: Array) -> bool:
     return bool(np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1)
 
 
-def net_spec(
-    parameters: AutoencoderParameters,
-    shape: tuple[int, ...],
-    n_categories: tuple[int, ...],
-    scale: Scale,
-    dtype: np.dtype[Any],
-) -> NetSpec:
-    """Return the network's specification for records of `shape`."""
+def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter, scale: Scale) -> NetSpec:
+    """Return the specification of a network for these records."""
+    shape, n_categories = adapter.shape, adapter.n_categories
     kind = _net_kind(parameters, shape)
     hidden = parameters.hidden
     if hidden == "auto":
         hidden = default_hidden("dense" if kind == "custom" else kind, feature_shape_of(shape, n_categories))
-    output = parameters.output_activation
-    if output == "auto":
-        output = "sigmoid" if scale.unit and kind != "custom" else "identity"
+    output = _output_activation(parameters, kind, numbers, scale)
     return NetSpec(
         kind=kind,
         raw_shape=shape,
@@ -131,9 +121,33 @@ def net_spec(
         normalise=bool(parameters.normalise),
         variational=any(isinstance(penalty, Variational) for penalty in parse_penalties(parameters.penalty)),
         unit=scale.unit,
-        exact=dtype == np.float64,
+        exact=numbers.dtype == np.float64,
+        shortcut=_has_shortcut(parameters, kind, hidden, output),
         flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
     )
+
+
+def _output_activation(parameters: AutoencoderParameters, kind: str, numbers: Array, scale: Scale) -> str:
+    if parameters.output_activation != "auto":
+        return parameters.output_activation
+    if kind == "custom" or not scale.unit:
+        return "identity"
+    return "sigmoid" if parameters.loss == "cross_entropy" or _is_saturated(numbers, scale) else "identity"
+
+
+def _is_saturated(numbers: Array, scale: Scale) -> bool:
+    """Say whether much of the data lies at the ends of its range, as in drawings and unlike in photographs."""
+    some = numbers[:: max(1, len(numbers) // _RECORDS_LOOKED_AT)]
+    shares = (some - scale.low) / np.where(scale.high > scale.low, scale.high - scale.low, 1)
+    return bool(np.mean((shares <= _AT_AN_END) | (shares >= 1 - _AT_AN_END)) > _SATURATED_SHARE)
+
+
+def _has_shortcut(parameters: AutoencoderParameters, kind: str, hidden: tuple[int, ...], output: str) -> bool:
+    if kind != "dense" or not hidden:
+        return False
+    if parameters.shortcut == "auto":
+        return output == "identity" and parameters.latent_activation == "identity"
+    return bool(parameters.shortcut)
 
 
 def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:

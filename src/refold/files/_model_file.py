@@ -104,7 +104,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     metadata = outer.get("__metadata__")
     if not isinstance(metadata, dict) or not isinstance(metadata.get(_ENTRY), str):
         raise ModelFileError(f"{name!r} is a safetensors file but not one that refold wrote")
-    header = _json(metadata[_ENTRY].encode(), name)
+    header = _json(metadata[_ENTRY].encode(errors="replace"), name)
     if type(header.get("format")) is not int or not isinstance(header.get("kind"), str):
         raise ModelFileError(f"{name!r} is damaged: its header names no format and kind; save the model again")
     if header["format"] > FORMAT:
@@ -123,8 +123,8 @@ def _header_bytes(path: Path) -> bytes:
             length = struct.unpack("<Q", beginning)[0] if len(beginning) == 8 else 0
             if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
                 raise ModelFileError(
-                    f"{path.name!r} is not a model file or is cut short ({size} bytes); give a .safetensors file that "
-                    "refold saved"
+                    f"{path.name!r} is not a model file or is cut short ({size} bytes); give a .safetensors file "
+                    "that refold saved"
                 )
             return file.read(length)
     except OSError as error:

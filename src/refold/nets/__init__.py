@@ -2,6 +2,7 @@
 
 from refold.nets._activations import ACTIVATIONS
 from refold.nets._build import NetSpec, build_net, default_hidden, feature_shape_of, parameter_count
+from refold.nets._components import start_from_components
 from refold.nets._net import AutoencoderNet
 from refold.nets._scaling import ColumnScaling, GridScaling, Scale, Scaling, measure_scale
 
@@ -18,4 +19,5 @@ __all__ = [
     "feature_shape_of",
     "measure_scale",
     "parameter_count",
+    "start_from_components",
 ]

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from refold._errors import ParameterError
 from refold.nets._activations import ACTIVATIONS
 from refold.nets._conv import conv_decoder, conv_encoder
-from refold.nets._dense import dense_decoder, dense_encoder
+from refold.nets._dense import WithShortcut, dense_decoder, dense_encoder
 from refold.nets._net import AutoencoderNet
 from refold.nets._scaling import ColumnScaling, GridScaling, Scale, Scaling
 
@@ -20,6 +20,7 @@ _BUILDERS = {"dense": (dense_encoder, dense_decoder), "conv": (conv_encoder, con
 _SMALLEST_PICTURE = 4  # convolutions halve a picture until its longer side is at most this
 _CONV_CHANNELS = (32, 64, 128, 128)
 _MOST_LAYERS, _WIDEST_LAYER = 64, 1 << 20
+_MOST_WEIGHTS = 1 << 57  # torch counts bytes in 63 bits
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class NetSpec:
         Whether features lie in 0 to 1.
     exact : bool
         Whether raw numbers are float64.
+    shortcut : bool
+        A straight linear path beside the hidden layers of a dense network.
     flags : tuple of int
         Columns in which cells were missing in training.
     """
@@ -61,6 +64,7 @@ class NetSpec:
     variational: bool
     unit: bool
     exact: bool
+    shortcut: bool = False
     flags: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def default_hidden(kind: str, feature_shape: tuple[int, ...]) -> tuple[int, ...]
         stages = max(1, ceil(log2(max(feature_shape[1:], default=1) / _SMALLEST_PICTURE)))
         return (*_CONV_CHANNELS, *(_CONV_CHANNELS[-1:] * stages))[:stages]
     size = prod(feature_shape)
-    return (1024, 512, 256) if size >= 256 else (512, 256, 128) if size >= 48 else (256, 128)
+    return (512, 256, 128) if size >= 48 else (256, 128)
 
 
 def build_net(
@@ -168,7 +172,14 @@ def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
     encoder = make_encoder(scaling.input_shape, spec.hidden, code_size, activation, spec.normalise)
     if spec.latent_activation != "identity":
         encoder.append(ACTIVATIONS[spec.latent_activation]())
-    return encoder, make_decoder(scaling.feature_shape, spec.hidden, spec.latent_dim, activation, spec.normalise)
+    decoder = make_decoder(scaling.feature_shape, spec.hidden, spec.latent_dim, activation, spec.normalise)
+    if not spec.shortcut:
+        return encoder, decoder
+    sizes = prod(scaling.input_shape), prod(scaling.feature_shape)
+    return (
+        WithShortcut(encoder, sizes[0], code_size, (code_size,)),
+        WithShortcut(decoder, spec.latent_dim, sizes[1], scaling.feature_shape),
+    )
 
 
 def _prove_shapes(net: AutoencoderNet) -> None:
@@ -210,13 +221,14 @@ def _check_bounds(spec: NetSpec) -> None:
     whole = [*spec.raw_shape, *spec.hidden, spec.latent_dim]
     counts = [*spec.n_categories, *spec.flags]
     names = [spec.activation, spec.latent_activation, spec.output_activation]
-    flags = [spec.normalise, spec.variational, spec.unit, spec.exact]
+    flags = [spec.normalise, spec.variational, spec.unit, spec.exact, spec.shortcut]
     sound = (
         spec.kind in ("dense", "conv", "custom")
         and all(type(size) is int and 1 <= size <= _WIDEST_LAYER for size in whole)
         and all(type(count) is int and 0 <= count <= _WIDEST_LAYER for count in counts)
         and 1 <= len(spec.raw_shape) <= 3
         and len(spec.hidden) <= _MOST_LAYERS
+        and prod(spec.raw_shape) * max(*spec.hidden, spec.latent_dim, 1) ** 2 <= _MOST_WEIGHTS
         and all(type(name) is str and name in ACTIVATIONS for name in names)
         and all(type(flag) is bool for flag in flags)
         and (len(spec.raw_shape) > 1 or len(spec.n_categories) == spec.raw_shape[0])

@@ -15,8 +15,43 @@ class CodeLayer(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the code (B, numbers)."""
-        with torch.autocast(input.device.type, enabled=False):
+        with torch.autocast("cpu" if input.is_meta else input.device.type, enabled=False):
             return super().forward(input.float())
+
+
+class WithShortcut(nn.Module):
+    """Hidden layers with a straight linear path beside them, as in a residual network.
+
+    Parameters
+    ----------
+    deep : torch.nn.Sequential
+        From (B, *shape) to (B, *outer_shape).
+    inner, outer : int
+        Values per record before and after.
+    outer_shape : tuple of int
+        Shape of the result.
+    """
+
+    def __init__(self, deep: nn.Sequential, inner: int, outer: int, outer_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.deep = deep
+        self.straight = CodeLayer(inner, outer)
+        self.outer_shape = tuple(outer_shape)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the sum of both paths."""
+        deep: Tensor = self.deep(input)
+        straight: Tensor = self.straight(input.flatten(1))
+        return deep + straight.view(-1, *self.outer_shape)
+
+    @torch.no_grad()
+    def start_straight(self, weight: Tensor, bias: Tensor) -> None:
+        """Begin with a given linear map and with hidden layers that add nothing yet."""
+        self.straight.weight.copy_(weight)
+        self.straight.bias.copy_(bias)
+        last = [layer for layer in self.deep if isinstance(layer, nn.Linear)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
 
 def dense_encoder(
@@ -25,7 +60,7 @@ def dense_encoder(
     """Return a network from (B, *input_shape) to (B, code_size) through layers of `hidden` sizes."""
     sizes = [prod(input_shape), *hidden]
     layers = [layer for pair in pairwise(sizes) for layer in _step(*pair, activation, normalise)]
-    return nn.Sequential(nn.Flatten(), *layers, CodeLayer(sizes[-1], code_size))
+    return _started(nn.Sequential(nn.Flatten(), *layers, CodeLayer(sizes[-1], code_size)))
 
 
 def dense_decoder(
@@ -39,7 +74,18 @@ def dense_decoder(
     sizes = [latent_dim, *reversed(hidden)]
     layers = [layer for pair in pairwise(sizes) for layer in _step(*pair, activation, normalise)]
     last = nn.Linear(sizes[-1], prod(feature_shape))
-    return nn.Sequential(*layers, last, nn.Unflatten(1, tuple(feature_shape)))
+    return _started(nn.Sequential(*layers, last, nn.Unflatten(1, tuple(feature_shape))))
+
+
+def _started(half: nn.Sequential) -> nn.Sequential:
+    """Set the first weights as He et al. (2015) do for rectifiers; the last layer begins at half of that."""
+    linears = [layer for layer in half if isinstance(layer, nn.Linear)]
+    for layer in linears:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        linears[-1].weight.mul_(0.5)
+    return half
 
 
 def _step(inner: int, outer: int, activation: Activation, normalise: bool) -> list[nn.Module]:

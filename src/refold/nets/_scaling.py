@@ -66,9 +66,9 @@ def measure_scale(
 
     Examples
     --------
-    >>> scale = measure_scale(np.array([[1.0, 5.0], [3.0, 5.0]]), "standard")
+    >>> scale = measure_scale(np.array([[1.0, 5.0], [3.0, 9.0]]), "standard")
     >>> scale.center, scale.spread
-    (array([2., 5.]), array([1., 1.]))
+    (array([2., 7.]), array([1., 2.]))
     """
     rows = numbers.ndim == 2
     low, high = _limits(numbers, rows, value_range)
@@ -263,7 +263,7 @@ class ColumnScaling(Scaling):
         self.input_shape = (width + len(self._flag_places),)
         order = [*self._number_places, *self._category_places]
         # where each raw column stands among the ordered ones, to undo the ordering in `restore`
-        self._back = [order.index(place) for place in range(len(n_categories))]
+        self._back = np.argsort(order).tolist()
         self._ordered = self._number_places == list(range(len(n_categories)))
 
     def numeric(self) -> Tensor:

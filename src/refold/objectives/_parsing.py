@@ -64,7 +64,11 @@ def parse_penalties(text: str | Penalty | None) -> tuple[Penalty, ...]:
         if not callable(text):
             raise ParameterError(f"penalty must be a text such as 'sparse(0.001)' or an object, got {text!r}")
         return (text,)
-    return tuple(cast(list[Penalty], _parse(text, "penalty", PENALTIES)))
+    penalties = cast(list[Penalty], _parse(text, "penalty", PENALTIES))
+    for name, kind in PENALTIES.items():
+        if sum(type(penalty) is kind for penalty in penalties) > 1:
+            raise ParameterError(f"penalty={text!r} is not possible; {name} occurs more than once")
+    return tuple(penalties)
 
 
 def describe(part: Corruption | Penalty | tuple[Penalty, ...] | None) -> str | None:
@@ -82,7 +86,8 @@ def describe(part: Corruption | Penalty | tuple[Penalty, ...] | None) -> str | N
         return None if None in both else "+".join(cast(tuple[str, str], both))
     for name, kind in {**CORRUPTIONS, **PENALTIES}.items():
         if type(part) is kind:
-            return f"{name}({', '.join(repr(getattr(part, field.name)) for field in fields(cast(Any, kind)))})"
+            numbers = [float(getattr(part, field.name)) for field in fields(cast(Any, kind))]
+            return f"{name}({', '.join(map(repr, numbers))})"
     return None
 
 

@@ -1,0 +1,65 @@
+"""Begin where principal components end: a network with shortcuts starts as PCA and learns what PCA cannot."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from refold.nets._dense import WithShortcut
+from refold.nets._net import AutoencoderNet
+
+_MOST_RECORDS = 5_000
+_MOST_FEATURES = 4_096
+
+
+def start_from_components(net: AutoencoderNet, numbers: NDArray[Any], seed: int) -> None:
+    """Set the shortcuts of `net` to the principal components of raw records; without shortcuts, do nothing.
+
+    Codes start with the deviation that the components have, divided by the largest of them.
+
+    Parameters
+    ----------
+    net : AutoencoderNet
+    numbers : ndarray of shape (n, *raw_shape)
+    seed : int
+        Draws the records looked at where there are more than 5,000.
+    """
+    encoder, decoder = net.encoder, net.decoder
+    if not isinstance(encoder, WithShortcut) or not isinstance(decoder, WithShortcut):
+        return
+    inputs, targets = _features(net, _some(numbers, seed))
+    size = min(net.latent_dim, *targets.shape)
+    if targets.shape[1] > _MOST_FEATURES:
+        return
+    mean = targets.mean(0)
+    _, values, components = torch.linalg.svd(targets - mean, full_matrices=False)
+    scale = (values[0] / len(targets) ** 0.5).clamp(min=1e-6)
+    directions = torch.zeros(net.latent_dim, targets.shape[1], dtype=targets.dtype)
+    directions[:size] = components[:size] / scale
+    _start(encoder, decoder, directions, mean, scale, inputs.shape[1])
+
+
+def _start(
+    encoder: WithShortcut, decoder: WithShortcut, directions: Tensor, mean: Tensor, scale: Tensor, width: int
+) -> None:
+    codes = encoder.straight.out_features  # twice the directions when variational: log-variances start at 0
+    weight = torch.zeros(codes, width, dtype=directions.dtype)
+    weight[: len(directions), : directions.shape[1]] = directions
+    encoder.start_straight(weight, -weight[:, : len(mean)] @ mean)
+    decoder.start_straight(directions.T * scale**2, mean)
+
+
+def _some(numbers: NDArray[Any], seed: int) -> NDArray[Any]:
+    if len(numbers) <= _MOST_RECORDS:
+        return numbers
+    return numbers[np.sort(np.random.RandomState(seed).permutation(len(numbers))[:_MOST_RECORDS])]
+
+
+@torch.no_grad()
+def _features(net: AutoencoderNet, numbers: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    raw = torch.from_numpy(np.array(numbers))
+    inputs = net.scaling.inputs(raw).flatten(1).double()
+    targets, _ = net.scaling.targets(raw)
+    return inputs, targets.flatten(1).double()
