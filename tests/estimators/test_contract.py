@@ -159,7 +159,8 @@ class Reshape(nn.Module):
 
 
 NETWORKS = {
-    "dense": lambda X: {"net": "dense", "hidden": (12, 8)},
+    "dense": lambda X: {"net": "dense", "hidden": (12, 8), "shortcut": False},
+    "shortcut": lambda X: {"net": "dense", "hidden": (12,), "shortcut": True, "output_activation": "identity"},
     "direct": lambda X: {"net": "dense", "hidden": ()},
     "conv": lambda X: {"net": "conv", "hidden": (4, 4)},
     "variational": lambda X: {"hidden": (8,), "penalty": "variational(0.1)"},
@@ -213,8 +214,8 @@ def case(request):
     return fitted(*request.param)
 
 
-every_case = pytest.mark.parametrize("case", combinations(ARRAYS | TABLES | FILES), indirect=True)
-every_case_of_pictures = pytest.mark.parametrize("case", combinations(sorted(HAS_PICTURES)), indirect=True)
+every_case = pytest.mark.parametrize("case", list(combinations(ARRAYS | TABLES | FILES)), indirect=True)
+every_case_of_pictures = pytest.mark.parametrize("case", list(combinations(sorted(HAS_PICTURES))), indirect=True)
 
 
 # --- the contract ------------------------------------------------------------------------------------------------
@@ -260,8 +261,6 @@ def test_pixels_stay_in_the_range_that_was_fitted(case):
     values = case.source.values.astype(float)
     whole_range = case.model.adapter_.value_range or (values.min(), values.max())
     far_off = case.model.inverse_transform(np.full((1, LATENT), 1e3, dtype="float32")).astype(float)
-    if case.modules:
-        return  # a user's own decoder may give any number
     slack = 1e-5 * np.ptp(values)
     assert whole_range[0] - slack <= far_off.min() and far_off.max() <= whole_range[1] + slack
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from torch import nn
 
 from refold import Autoencoder
 from refold.nets import parameter_count
@@ -28,6 +29,14 @@ def test_three_numbers_explain_clearly_more_than_three_principal_components(digi
     explained_by_pca = 1 - lost / np.square(unseen - unseen.mean(axis=0)).sum()
     assert 0.35 < explained_by_pca < 0.45
     assert model.score(test) > explained_by_pca + 0.15
+
+
+def test_a_table_is_never_explained_worse_than_by_principal_components():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 4)) @ rng.normal(size=(4, 10)) + 0.3 * rng.normal(size=(300, 10))
+    scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    linear = PCA(4).fit(scaled).explained_variance_ratio_.sum()
+    assert Autoencoder(latent_dim=4, max_epochs=1, random_state=0).fit(rows).score(rows) > linear - 0.01
 
 
 def test_noisy_digits_come_out_nearer_to_the_clean_ones(digits):
@@ -93,10 +102,9 @@ def test_the_classic_example_in_one_line():
         net="dense", hidden=(), latent_dim=3, latent_activation="relu", output_activation="sigmoid", max_epochs=1
     ).fit(pictures)
     assert parameter_count(model.net_) == 784 * 3 + 3 + 3 * 784 + 784
-    encoder = [type(layer).__name__ for layer in model.net_.encoder]
-    decoder = [type(layer).__name__ for layer in model.net_.decoder]
-    assert encoder == ["Flatten", "Linear", "ReLU"]
-    assert decoder == ["Linear", "Unflatten"]
+    encoder, decoder = model.net_.encoder, model.net_.decoder
+    assert all(isinstance(layer, kind) for layer, kind in zip(encoder, (nn.Flatten, nn.Linear, nn.ReLU), strict=True))
+    assert all(isinstance(layer, kind) for layer, kind in zip(decoder, (nn.Linear, nn.Unflatten), strict=True))
     assert type(model.net_.output_activation).__name__ == "Sigmoid"
     assert (model.transform(pictures) >= 0).all()
     assert model.reconstruct(pictures).shape == (40, 28, 28)

@@ -10,7 +10,9 @@ from refold import Autoencoder
 
 
 def small(**parameters):
-    return Autoencoder(**{"latent_dim": 2, "hidden": (8,), "max_epochs": 3, "random_state": 0, **parameters})
+    # without a shortcut, so that there is something to learn: it starts as principal components
+    usual = {"latent_dim": 2, "hidden": (8,), "shortcut": False, "max_epochs": 3, "random_state": 0}
+    return Autoencoder(**{**usual, **parameters})
 
 
 def weights(model):
@@ -79,7 +81,9 @@ def test_the_best_weights_are_kept_without_early_stopping_too(rows):
 def test_averaged_weights_are_validated_and_kept(rows):
     model = small(weight_averaging=0.9, max_epochs=20, validation_fraction=0.3).fit(rows)
     assert held_out_loss(model, rows) == pytest.approx(min(model.history_["validation_loss"]), rel=1e-4)
-    assert not same(weights(model), weights(small(max_epochs=20, validation_fraction=0.3).fit(rows)))
+    assert not same(
+        weights(model), weights(small(weight_averaging=0, max_epochs=20, validation_fraction=0.3).fit(rows))
+    )
 
 
 def test_nothing_held_out_trains_on_everything(rows):
@@ -179,6 +183,13 @@ def test_a_progress_bar_is_shown_on_request_only(rows, capsys):
     small(verbose=1).fit(rows)
     shown = capsys.readouterr()
     assert shown.out == "" and "best" in shown.err and "validation" in shown.err
+
+
+def test_a_rebuilt_record_can_be_given_back_where_a_range_is_declared(rows):
+    model = small(value_range=(-5, 5)).fit(rows)
+    far_off = model.inverse_transform([[1e3, -1e3]])
+    assert far_off.min() >= -5 and far_off.max() <= 5
+    assert model.transform(far_off).shape == (1, 2)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])

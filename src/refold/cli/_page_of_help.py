@@ -1,8 +1,7 @@
 """The page of every command, from the program's own help."""
 
-import os
-
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from refold.cli._app import app
 
@@ -17,18 +16,10 @@ This page is written by `docs/write_program.py` from the program's own help; a t
 
 def program_page() -> str:
     """Return the page as Markdown."""
-    import click
-
-    os.environ["COLUMNS"] = "100"
-    program = get_command(app)
-    context = click.Context(program, info_name="refold", terminal_width=100, max_content_width=100)
-    parts = [_INTRODUCTION, _block("refold", program.get_help(context))]
-    for name in program.list_commands(context):  # type: ignore[attr-defined]
-        command = program.get_command(context, name)  # type: ignore[attr-defined]
-        inner = click.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
-        parts.append(_block(f"refold {name}", command.get_help(inner)))
-    return "\n".join(parts)
+    names: list[str] = list(get_command(app).commands)  # type: ignore[attr-defined]
+    return "\n".join([_INTRODUCTION, _section([]), *[_section([name]) for name in names]])
 
 
-def _block(name: str, text: str) -> str:
-    return f"## {name}\n\n```text\n{text.rstrip()}\n```\n"
+def _section(words: list[str]) -> str:
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "100"}, prog_name="refold").output
+    return f"## {' '.join(['refold', *words])}\n\n```text\n{shown.rstrip()}\n```\n"

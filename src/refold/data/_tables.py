@@ -19,7 +19,8 @@ Numbers = NDArray[np.float64]
 
 MAX_CATEGORIES = 100
 _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-_CALENDAR_DAYS = (-719_161, 2_932_895)  # since 1970: the years 1 to 9999, a day less for time zones
+_CALENDAR_DAYS = (-719_162, 2_932_896)  # since 1970: the years 1 to 9999
+_INSTANT_DAYS = (-719_161, 2_932_895)  # a day less at both ends, for time zones
 _NANOSECOND_DAYS = (-106_750, 106_750)  # what 64 bits of nanoseconds hold, from 1677 to 2262
 _MOST_DAYS = 999_999_998  # of a duration, as Python counts them
 
@@ -361,7 +362,7 @@ def _decode_date(column: Column, numbers: Numbers) -> pa.Array:
         return pa.array(whole, mask=missing).cast(pa.date32()).cast(type_)
     # float64 cannot count nanoseconds, and a cast to a coarser unit would cut off instead of rounding
     unit = "us" if type_.unit == "ns" else type_.unit
-    days = _within(numbers, _NANOSECOND_DAYS if type_.unit == "ns" else _CALENDAR_DAYS)
+    days = _within(numbers, _NANOSECOND_DAYS if type_.unit == "ns" else _INSTANT_DAYS)
     ticks = np.rint(days * _A_DAY[unit]).astype(np.int64)
     return pa.array(ticks, mask=missing).cast(pa.timestamp(unit, tz=type_.tz)).cast(type_)
 

@@ -133,7 +133,8 @@ class AutoencoderParameters:
     max_epochs: int | Literal["auto"] = declare(
         "auto",
         choice("auto") | whole(1),
-        "Most passes over the data; 'auto' aims at 10,000 steps, from 20 to 400 passes.",
+        "Most passes over the data; 'auto' aims at 10,000 steps, or as many as take a minute or two, from 20 to 400 "
+        "passes.",
     )
     early_stopping: bool = declare(
         True, flag(), "Stop when the error on held-out records has not improved for `patience` epochs."

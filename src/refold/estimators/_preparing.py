@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from torch import nn
 
 from refold._errors import DataError, ParameterError
 from refold.data import Adapter, TableAdapter
@@ -166,7 +167,11 @@ def plan_of(
     batch = default_batch_size(size) if batch_size == "auto" else min(int(batch_size), size)
     epochs = parameters.max_epochs
     return Plan(
-        max_epochs=1 if one_pass else default_epochs(size, batch) if epochs == "auto" else int(epochs),
+        max_epochs=1
+        if one_pass
+        else default_epochs(size, batch, net.operations)
+        if epochs == "auto"
+        else int(epochs),
         batch_size=batch,
         learning_rate=float(parameters.learning_rate),
         schedule="constant" if one_pass else parameters.schedule,
@@ -183,5 +188,7 @@ def plan_of(
 
 def _multiplies_in_bfloat16(parameters: AutoencoderParameters, net: AutoencoderNet, batch: int) -> bool:
     if parameters.precision == "auto":
-        return prefers_bfloat16(net.scaling.center.device, net.operations * batch)
+        convolutional = any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in net.modules())
+        operations = net.operations * batch
+        return prefers_bfloat16(net.scaling.center.device, operations, convolutional=convolutional)
     return parameters.precision == "bfloat16"

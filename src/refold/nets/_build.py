@@ -18,7 +18,6 @@ from refold.nets._scaling import ColumnScaling, GridScaling, Scale, Scaling
 
 _BUILDERS = {"dense": (dense_encoder, dense_decoder), "conv": (conv_encoder, conv_decoder)}
 _SMALLEST_PICTURE = 4  # convolutions halve a picture until its longer side is at most this
-_CONV_CHANNELS = (32, 64, 128, 128)
 _MOST_LAYERS, _WIDEST_LAYER = 64, 1 << 20
 _MOST_WEIGHTS = 1 << 57  # torch counts bytes in 63 bits
 
@@ -98,10 +97,16 @@ def feature_shape_of(raw_shape: tuple[int, ...], n_categories: tuple[int, ...]) 
 def default_hidden(kind: str, feature_shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return sizes of hidden layers that suit records of this shape."""
     if kind == "conv":
-        stages = max(1, ceil(log2(max(feature_shape[1:], default=1) / _SMALLEST_PICTURE)))
-        return (*_CONV_CHANNELS, *(_CONV_CHANNELS[-1:] * stages))[:stages]
+        side = max(feature_shape[1:], default=1)
+        stages = max(1, ceil(log2(side / _SMALLEST_PICTURE)))
+        return tuple(_channels(side / 2 ** (stage + 1)) for stage in range(stages))
     size = prod(feature_shape)
     return (512, 256, 128) if size >= 48 else (256, 128)
+
+
+def _channels(side: float) -> int:
+    """Return how many channels suit a stage whose result has this side: the smaller the picture, the more."""
+    return int(min(128, max(8, 2 ** round(log2(512 / side)))))
 
 
 def build_net(

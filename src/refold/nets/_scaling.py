@@ -192,7 +192,10 @@ class Scaling(nn.Module, ABC):
 
     @abstractmethod
     def restore(self, features: Tensor) -> Tensor:
-        """Return raw numbers (B, *raw_shape) from features (B, *feature_shape)."""
+        """Return raw numbers (B, *raw_shape) from features (B, *feature_shape), inside a known range."""
+
+    def _in_range(self, features: Tensor) -> Tensor:
+        return features.clamp(0, 1) if self.unit else features
 
 
 class GridScaling(Scaling):
@@ -233,7 +236,8 @@ class GridScaling(Scaling):
 
     def restore(self, features: Tensor) -> Tensor:
         """Return raw (B, H, W[, C]) from pictures (B, C, H, W)."""
-        placed = features.permute(0, 2, 3, 1) if len(self.raw_shape) == 3 else features.squeeze(1)
+        inside = self._in_range(features)
+        placed = inside.permute(0, 2, 3, 1) if len(self.raw_shape) == 3 else inside.squeeze(1)
         return placed.to(self.center.dtype) * self.spread + self.center
 
 
@@ -291,7 +295,7 @@ class ColumnScaling(Scaling):
         """Return raw (B, columns) from features (B, width); a category is the one with the highest score."""
         count = len(self._number_places)
         spread, center = self._of_numbers(self.spread), self._of_numbers(self.center)
-        parts = [features[:, :count].to(center.dtype) * spread + center]
+        parts = [self._in_range(features[:, :count]).to(center.dtype) * spread + center]
         if self.categories:
             blocks = torch.split(features[:, count:], list(self.categories), dim=1)
             parts += [block.argmax(dim=1, keepdim=True).to(center.dtype) for block in blocks]

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from refold.train._placement import fitting_threads
+
 _VALUES_A_BLOCK = 1 << 20
 _LARGEST_BLOCK = 256
 _ALIGNED = 16  # numbers; a row of float32 that is a multiple of these starts where vector registers load
@@ -39,7 +41,7 @@ def apply_in_blocks(
     """
     block = block_size(records.shape[1:])
     parts: list[NDArray[Any]] = []
-    with torch.inference_mode(), _AlignedRows():
+    with torch.inference_mode(), _AlignedRows(), fitting_threads(operations * block):
         for start in range(0, len(records), block):
             part = np.ascontiguousarray(records[start : start + block])
             parts.append(function(_padded(part, block, device)).cpu().numpy()[: len(part)])

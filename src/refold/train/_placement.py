@@ -53,7 +53,7 @@ def fitting_threads(operations: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def prefers_bfloat16(device: torch.device, operations: int) -> bool:
+def prefers_bfloat16(device: torch.device, operations: int, *, convolutional: bool) -> bool:
     """Say whether the machine multiplies in bfloat16 faster than in float32, and the work is enough to tell.
 
     Parameters
@@ -61,12 +61,14 @@ def prefers_bfloat16(device: torch.device, operations: int) -> bool:
     device : torch.device
     operations : int
         Floating-point operations of one forward pass of a batch.
+    convolutional : bool
+        Convolutions in bfloat16 were many times slower than in float32 on processors without matrix tiles (AMX).
     """
     if operations < _OPERATIONS_WORTH_THREADS:
         return False
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device.type == "cpu" and not convolutional and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 @contextmanager

@@ -25,6 +25,8 @@ def linear(progress: float) -> float:
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine, "linear": linear}
 
 _STEPS = 10_000
+_OPERATIONS = 6e12  # a minute or two on two cores
+_FORWARD_AND_BACK = 3  # a backward pass costs two forward ones
 _FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 256
 _STEPS_AN_EPOCH = 16
@@ -91,12 +93,24 @@ def default_batch_size(size: int) -> int:
     return batch
 
 
-def default_epochs(size: int, batch_size: int) -> int:
-    """Return enough epochs for some 10,000 steps, from 20 to 400.
+def default_epochs(size: int, batch_size: int, operations: int = 0) -> int:
+    """Return enough epochs for some 10,000 steps, from 20 to 400; fewer where that is minutes of arithmetic.
+
+    Parameters
+    ----------
+    size : int
+        Records.
+    batch_size : int
+    operations : int
+        Floating-point operations of one record's way through the network.
 
     Examples
     --------
     >>> [default_epochs(size, default_batch_size(size)) for size in (10, 1_500, 60_000)]
     [400, 400, 43]
+    >>> default_epochs(1_500, 64, operations=50_000_000)
+    27
     """
-    return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, round(_STEPS * batch_size / max(size, 1))))
+    epochs = _STEPS * batch_size / max(size, 1)
+    affordable = _OPERATIONS / (_FORWARD_AND_BACK * max(operations, 1) * max(size, 1))
+    return max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, round(min(epochs, affordable))))
