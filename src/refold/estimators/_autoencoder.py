@@ -4,6 +4,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from refold.estimators._preparing import (
     as_fitted,
     check_values,
     draw_held_out,
+    missing_columns,
     net_spec,
     plan_of,
     scaling_kind,
@@ -146,7 +148,7 @@ class Autoencoder(
         numbers = self._encode(source, reset=not going_on)
         training, held_out = draw_held_out(len(numbers), self.validation_fraction, seed)
         if not going_on:
-            self._build(numbers[training], seed)
+            self._build(numbers[training], seed, missing_columns(numbers))
         self._optimizer, self._passes = None, 0
         plan = plan_of(self, self.net_, len(training), seed)
         self._train(numbers[training], numbers[held_out] if len(held_out) else None, plan)
@@ -173,7 +175,7 @@ class Autoencoder(
         numbers = self._encode(self._open(X), reset=first)
         seed = self._draw_seed()
         if first:
-            self._build(numbers, seed)
+            self._build(numbers, seed, missing_columns(numbers))
         plan = plan_of(self, self.net_, len(numbers), seed + self._passes, one_pass=True)
         if self._optimizer is None:
             self._optimizer = new_optimizer(self.net_, plan)
@@ -403,11 +405,11 @@ class Autoencoder(
             )
         return codes
 
-    def _build(self, numbers: Array, seed: int) -> None:
+    def _build(self, numbers: Array, seed: int, flagged: Array) -> None:
         """Measure the scale of the training records and build the network for them."""
         kind = scaling_kind(self, numbers, self.adapter_)
         value_range = self.value_range or (self.adapter_.value_range if kind == "range" else None)
-        scale = measure_scale(numbers, kind, value_range, self.adapter_.n_categories)
+        scale = replace(measure_scale(numbers, kind, value_range, self.adapter_.n_categories), flagged=flagged)
         self.spec_ = net_spec(self, numbers, self.adapter_, scale)
         self._warn_if_not_smaller()
         with torch.random.fork_rng(devices=[]):

@@ -71,6 +71,17 @@ def _refuse(bad: NDArray[np.bool_], numbers: Array, what: str, advice: str) -> N
         raise DataError(f"{what}: {numbers[place]:g} at {place}, one of {int(bad.sum())}; {advice}")
 
 
+def missing_columns(numbers: Array) -> NDArray[np.bool_]:
+    """Return the columns of rows in which a cell is missing; they get a flag of their own.
+
+    All fitted rows count, held-out ones too, so that the width of the network does not hang on the draw.
+    """
+    if numbers.ndim > 2:
+        return np.zeros((), dtype=np.bool_)
+    missing: NDArray[np.bool_] = np.zeros(numbers.shape[1], dtype=np.bool_)
+    return np.any(np.isnan(numbers), axis=0, out=missing) if numbers.dtype.kind == "f" else missing
+
+
 def draw_held_out(size: int, fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the places of training and of held-out records; none is held out where the share is under one."""
     order = np.random.RandomState(seed).permutation(size)

@@ -4,6 +4,7 @@ import copy
 import os
 import platform
 from dataclasses import fields
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from refold.estimators._autoencoder import Autoencoder
 from refold.estimators._parameters import AutoencoderParameters
 from refold.files import ModelFile, read_header, read_model_file, write_model_file
 from refold.nets import NetSpec, build_net
-from refold.objectives import describe
-from refold.train import choose_device
+from refold.objectives import describe, parse_corruption, parse_penalties
+from refold.train import EpochRecord, choose_device
 
 KINDS = {"Autoencoder": Autoencoder}
 _FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
@@ -130,6 +131,8 @@ def _rebuild(
     model = KINDS[file.kind]()
     model.set_params(**{key: value for key, value in values.items() if key in known})
     check_parameters(model)
+    parse_penalties(model.penalty)
+    parse_corruption(model.corruption)
     model.set_params(encoder=encoder, decoder=decoder)
     model.spec_ = NetSpec.from_json(file.header["spec"])
     model.adapter_ = adapter_from_json(file.header["adapter"])
@@ -137,7 +140,7 @@ def _rebuild(
         raise ModelFileError(f"{name!r} is damaged: its network does not fit its data")
     model.net_ = _network(model.spec_, file.tensors, name, encoder, decoder).to(choose_device(device))
     model.net_.eval()
-    _restore_fitted(model, file.header)
+    _restore_fitted(model, file.header, name)
     return model
 
 
@@ -170,13 +173,39 @@ def _on_meta(module: nn.Module | None) -> nn.Module | None:
     return None if module is None else copy.deepcopy(module).to("meta")
 
 
-def _restore_fitted(model: Autoencoder, header: dict[str, Any]) -> None:
+def _restore_fitted(model: Autoencoder, header: dict[str, Any], name: str) -> None:
     for key in _FITTED:
         setattr(model, key, header["fitted"][key])
-    if model.frame_ not in (None, "pandas", "polars", "pyarrow"):
-        raise ModelFileError(f"a table cannot be of kind {model.frame_!r}")
-    if header["feature_names"]:
-        model.feature_names_in_ = np.asarray(header["feature_names"], dtype=object)
+    names = header["feature_names"]
+    if not (_has_sound_history(model) and _has_sound_columns(model, names)):
+        raise ModelFileError(f"{name!r} is damaged: what it says of its training does not fit its network")
+    if names:
+        model.feature_names_in_ = np.asarray(names, dtype=object)
+
+
+def _has_sound_history(model: Autoencoder) -> bool:
+    epochs, history = model.n_iter_, model.history_
+    return (
+        all(type(count) is int for count in (epochs, model.best_epoch_))
+        and 1 <= model.best_epoch_ <= epochs
+        and model.stopped_ in ("max_epochs", "early", "interrupted")
+        and isinstance(history, dict)
+        and history.keys() == {field.name for field in fields(EpochRecord)}
+        and all(isinstance(column, list) and len(column) == epochs for column in history.values())
+        and all(type(figure) in (int, float) for column in history.values() for figure in column)
+    )
+
+
+def _has_sound_columns(model: Autoencoder, names: Any) -> bool:
+    size = prod(model.spec_.raw_shape)
+    return (
+        model.frame_ in ((None,) if model.adapter_.kind == "array" else ("pandas", "polars", "pyarrow"))
+        and type(model.n_features_in_) is int
+        and model.n_features_in_ == size
+        and isinstance(names, list)
+        and len(names) in (0, size)
+        and all(isinstance(column, str) for column in names)
+    )
 
 
 __all__ = ["KINDS", "inspect_file", "load", "save"]
