@@ -130,5 +130,5 @@ def as_labels(values: Any) -> np.ndarray[Any, Any]:
     if isinstance(values, pa.ChunkedArray) and not (
         pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     ):
-        return np.array([str(value) for value in values.to_pylist()])
+        return np.array([None if value is None else str(value) for value in values.to_pylist()], dtype=object)
     return np.asarray(values.to_numpy() if isinstance(values, pa.ChunkedArray) else values)

@@ -64,7 +64,7 @@ def _page(model: Autoencoder, source: Source, colour: str | None, name: str) -> 
             _colours(model, source, colour),
             list(source.names) or None,
             thumbnails(source),
-            "Drag to turn, scroll to come nearer, point at a record to see it.",
+            f"Drag to {'turn' if size > 2 else 'move'}, scroll to come nearer, point at a record to see it.",
         ),
         FigureSection("Before and after", _draw_rebuilt(model, source, None)),
         _numbers(model, source),

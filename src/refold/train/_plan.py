@@ -25,7 +25,7 @@ def linear(progress: float) -> float:
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine, "linear": linear}
 
 _STEPS = 10_000
-_OPERATIONS = 6e12  # a minute or two on two cores
+_OPERATIONS = 3e12  # a minute or two on two cores
 _FORWARD_AND_BACK = 3  # a backward pass costs two forward ones
 _FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 256
@@ -109,7 +109,7 @@ def default_epochs(size: int, batch_size: int, operations: int = 0) -> int:
     >>> [default_epochs(size, default_batch_size(size)) for size in (10, 1_500, 60_000)]
     [400, 400, 43]
     >>> default_epochs(1_500, 64, operations=50_000_000)
-    27
+    20
     """
     epochs = _STEPS * batch_size / max(size, 1)
     affordable = _OPERATIONS / (_FORWARD_AND_BACK * max(operations, 1) * max(size, 1))
