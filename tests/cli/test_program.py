@@ -165,7 +165,7 @@ def test_info_describes_models_and_data(model, people, pictures):
         (["embed", "people.csv", "people.csv"], 1, "not a model file"),
         (["embed", "people.safetensors", "other.csv"], 1, "lacks 'age'"),
         (["embed", "people.safetensors", "people.csv", "--keep", "nobody"], 1, "'nobody'"),
-        (["reconstruct", "people.safetensors", "people.csv", "-o", "x.xlsx"], 1, ".parquet"),
+        (["reconstruct", "people.safetensors", "people.csv", "-o", "x.xlsx"], 2, ".parquet"),
         (["generate", "people.safetensors", "-o", "x.csv"], 2, "variational"),
         (["plot", "people.safetensors", "people.csv", "-o", "x.bmp"], 2, ".png"),
         (["plot", "people.safetensors", "people.csv", "-o", "x.png", "--kind", "code"], 2, "did you mean 'codes'"),
@@ -182,6 +182,26 @@ def test_what_is_wrong_is_one_sentence_and_an_exit_code(model, people, monkeypat
     if "Usage" not in result.output:
         errors = [line for line in result.output.splitlines() if line.startswith("error: ")]
         assert len(errors) == 1
+
+
+def test_json_is_strict_and_outputs_can_be_read_by_others(tmp_path):
+    (tmp_path / "few.csv").write_text("a,b,c\n1,2,3\n2,3,5\n4,1,2\n5,5,1\n")
+    model = tmp_path / "few.safetensors"
+    answer = json.loads(
+        run("fit", tmp_path / "few.csv", "-o", model, "--json", *QUICK).stdout,
+        parse_constant=lambda name: pytest.fail(name),
+    )
+    assert answer["validation_error"] is None
+    assert answer["judged_by"] == "all records"
+    assert model.stat().st_mode & 0o444 == (tmp_path / "few.csv").stat().st_mode & 0o444
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_moments_are_drawn_as_days_whatever_their_unit(unit):
+    from refold.cli._drawing import as_columns
+
+    moments = np.array(["1970-01-02", "1970-01-03T12:00"], dtype=f"datetime64[{unit}]")
+    assert as_columns(pyarrow.table({"when": moments}))["when"] == [1.0, 2.5]
 
 
 def test_help_and_import_stay_light():

@@ -37,6 +37,20 @@ def test_the_error_is_measured_against_the_undamaged_records():
         assert terms["error"].item() == pytest.approx((net(damaged) - RAW).square().mean().item(), rel=1e-5)
 
 
+def test_penalties_of_the_code_do_not_touch_its_variances():
+    net = net_of(variational=True).eval()
+    alone = Objective(ERRORS["squared"], (Sparse(0.1),)).terms(net, RAW, seeded())
+    assert alone["sparsity"].item() == pytest.approx(0.1 * net.encode(RAW).abs().mean().item(), rel=1e-5)
+
+
+def test_the_divergence_is_shared_out_over_the_columns():
+    net = net_of(variational=True).eval()
+    terms = Objective(ERRORS["squared"], (Variational(2.0),)).terms(net, RAW, seeded())
+    code = net.encoder(net.scaling.inputs(RAW))
+    whole = Variational(2.0)(code, RAW, seeded()).mean().item()
+    assert terms["divergence"].item() == pytest.approx(whole / RAW.shape[1], rel=1e-5)
+
+
 def test_a_variational_code_is_drawn_in_training_only():
     net = net_of(variational=True)
     objective = Objective(ERRORS["squared"], (Variational(),))

@@ -1,13 +1,14 @@
 """The commands. Heavy imports happen inside them, so that ``refold --help`` answers at once."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from refold.cli._options import with_parameters
-from refold.cli._talk import answer, plain_errors, say
+from refold.cli._talk import INTERRUPTED, answer, plain_errors, say
 from refold.estimators import AutoencoderParameters
 
 app = typer.Typer(
@@ -239,4 +240,7 @@ def main() -> None:
     """Run the program."""
     # threads that wait without spinning: on a busy machine they are several times faster, on an idle one as fast
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

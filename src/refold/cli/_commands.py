@@ -1,5 +1,6 @@
 """What the commands do, once their words are understood."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,18 +15,21 @@ from refold.cli._talk import reading_progress, say
 from refold.data import Source, open_source, write_records
 from refold.estimators import Autoencoder, PCABaseline, load
 
+_FEWEST_TO_JUDGE_BY = 10
+_RECORD_ENDINGS = (".parquet", ".csv", ".npy", ".npz", "")
+
 
 def fit_model(
     data: str, output: Path, drop: Sequence[str], parameters: dict[str, Any], quiet: bool
 ) -> dict[str, Any]:
     """Fit, save, and report the share of variance that survives beside PCA's."""
-    if output.suffix != ".safetensors":
-        raise ParameterError(f"--output {str(output)!r} must end in .safetensors")
+    check_output(output, (".safetensors",))
     model = Autoencoder(**parameters, verbose=0 if quiet else 1)
     source = without(open_data(data, quiet, parameters.get("image_size")), drop)
     start = time.perf_counter()
     model.fit(source)
     model.save(output)
+    judged = _variance_kept(model, source)
     result = {
         "model": str(output),
         "records": source.size,
@@ -34,26 +38,71 @@ def fit_model(
         "seconds": round(time.perf_counter() - start, 1),
         "validation_error": model.history_["validation_error"][model.best_epoch_ - 1],
         "train_error": model.history_["train_error"][model.best_epoch_ - 1],
-        "variance_kept": model.score(source),
-        "variance_kept_by_pca": PCABaseline(model, source).score(source),
+        "stopped": model.stopped_,
+        **judged,
     }
     if not quiet:
         _report_fit(result)
     return result
 
 
+def _variance_kept(model: Autoencoder, source: Source) -> dict[str, Any]:
+    """Judge model and PCA on the records held out of training, or on all where too few were."""
+    held_out = model.held_out_
+    training = np.setdiff1d(np.arange(source.size), held_out)
+    few = len(held_out) < _FEWEST_TO_JUDGE_BY
+    learned, judged = (source, source) if few else (_part(source, training), _part(source, held_out))
+    return {
+        "judged_by": "all records" if few else f"{len(held_out)} records held out of training",
+        "variance_kept": model.score(judged),
+        "variance_kept_by_pca": PCABaseline(model, learned).score(judged),
+    }
+
+
+def _part(source: Source, places: np.ndarray[Any, Any]) -> Source:
+    values = source.values.take(pa.array(places)) if isinstance(source.values, pa.Table) else source.values[places]
+    return Source(values, frame="pyarrow" if source.frame else None)
+
+
 def _report_fit(result: dict[str, Any]) -> None:
+    ours, plain = result["variance_kept"], result["variance_kept_by_pca"]
     say(
-        f"{result['latent_dim']} numbers keep {result['variance_kept']:.1%} of the variance of {result['records']} "
-        f"records (PCA with as many: {result['variance_kept_by_pca']:.1%})"
+        f"{result['latent_dim']} numbers keep {ours:.1%} of the variance of {result['judged_by']} (PCA with as many: "
+        f"{plain:.1%})"
     )
+    if ours < plain:
+        say("note: that is less than PCA keeps; more --max-epochs may help, or --net dense")
     say(f"wrote {result['model']}")
+
+
+def check_output(path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises
+    ------
+    ParameterError
+        If its ending is not among `endings`; "" stands for a folder.
+    DataError
+        If its folder cannot be made or written to.
+    """
+    if path.suffix.lower() not in endings and not (path.is_dir() and "" in endings):
+        allowed = ", ".join(ending or "a folder" for ending in endings)
+        raise ParameterError(f"--output {str(path)!r} has an ending that does not suit; allowed are {allowed}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path.parent, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise DataError(f"nothing can be written into the folder {str(path.parent)!r}; choose another --output")
 
 
 def embed_data(
     model_path: Path, data: str, output: Path | None, keep: Sequence[str], errors: bool, quiet: bool
 ) -> dict[str, Any]:
     """Write the codes of the records."""
+    if output is not None:
+        check_output(output, (".parquet", ".csv", ".npy"))
     model = load(model_path)
     source = open_data(data, quiet, model.image_size)
     table = _code_table(model, source, keep, errors)
@@ -83,6 +132,7 @@ def _code_table(model: Autoencoder, source: Source, keep: Sequence[str], errors:
 
 def reconstruct_data(model_path: Path, data: str, output: Path, quiet: bool) -> dict[str, Any]:
     """Write the rebuilt records."""
+    check_output(output, _RECORD_ENDINGS)
     model = load(model_path)
     source = open_data(data, quiet, model.image_size)
     write_records(model.reconstruct(source), output, source.names)
@@ -93,6 +143,7 @@ def reconstruct_data(model_path: Path, data: str, output: Path, quiet: bool) -> 
 
 def generate_records(model_path: Path, output: Path, count: int, random_state: int | None) -> dict[str, Any]:
     """Write new records."""
+    check_output(output, _RECORD_ENDINGS)
     model = load(model_path)
     write_records(model.sample(count, random_state), output)
     say(f"wrote {count} new records to {output}")

@@ -127,8 +127,8 @@ def as_columns(values: Any) -> dict[str, Sequence[Any]]:
 
 
 def _drawable(column: pa.ChunkedArray) -> list[Any]:
-    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
-        moments = column.cast(pa.timestamp("us")) if pa.types.is_date(column.type) else column
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):  # as days since 1970
+        moments = column.cast(pa.timestamp("us"), safe=False)
         return [None if value is None else value / 86_400e6 for value in moments.cast(pa.int64()).to_pylist()]
     return list(column.to_pylist())
 

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import math
+import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,7 +24,16 @@ def say(text: str) -> None:
 
 def answer(result: dict[str, Any]) -> None:
     """Print a result on standard output as JSON."""
-    typer.echo(json.dumps(result))
+    typer.echo(json.dumps(_strict(result), allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    """Return a value without NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager
@@ -37,6 +49,9 @@ def plain_errors() -> Iterator[None]:
             yield
         except ParameterError as error:
             _stop(error, WRONG_USAGE)
+        except BrokenPipeError:  # the reader of standard output has heard enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
         except (RefoldError, OSError, MemoryError) as error:
             _stop(error, DATA_AT_FAULT)
         except KeyboardInterrupt:
@@ -46,8 +61,14 @@ def plain_errors() -> Iterator[None]:
 
 def _stop(error: Exception, code: int) -> None:
     sentence = " ".join(str(error).split()) or type(error).__name__
-    say(f"error: {sentence}")
+    say(f"error: {_as_options(sentence)}")
     raise typer.Exit(code) from None
+
+
+def _as_options(sentence: str) -> str:
+    """Say in the program's words what the library says in Python's."""
+    sentence = sentence.replace("image_size=(height, width)", "--image-size HEIGHTxWIDTH")
+    return re.sub(r"image_size=\((\d+), (\d+)\)", r"--image-size \1x\2", sentence)
 
 
 def _note(message: Warning | str, category: type[Warning], *where: Any) -> None:

@@ -3,7 +3,8 @@
 import copy
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,9 @@ from refold.data import Source, fit_adapter, open_source
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
+    check_any_value,
+    check_enough,
+    check_same_code,
     check_values,
     draw_held_out,
     missing_columns,
@@ -28,7 +32,7 @@ from refold.estimators._preparing import (
     plan_of,
     scaling_kind,
 )
-from refold.nets import build_net, measure_scale, start_from_components
+from refold.nets import AutoencoderNet, build_net, measure_scale, start_from_components
 from refold.objectives import ERRORS, Objective, column_errors, mean_error, parse_corruption, parse_penalties
 from refold.train import (
     History,
@@ -80,6 +84,8 @@ class Autoencoder(
         The epoch whose weights were kept, counted from 1.
     n_iter_ : int
         Epochs that were run.
+    held_out_ : ndarray of int
+        Places of the records that `fit` held out of training; not kept in files.
     stopped_ : {"max_epochs", "early", "interrupted"}
         Why training ended.
     adapter_ : object
@@ -113,6 +119,7 @@ class Autoencoder(
     ... )
     """
 
+    net_: AutoencoderNet
     _optimizer: Optimizer | None = None
     _passes: int = 0
 
@@ -142,16 +149,8 @@ class Autoencoder(
             If training leaves the finite numbers; the message says what to try.
         """
         check_parameters(self)
-        source = self._open(X)
-        going_on = self.warm_start and hasattr(self, "net_")
-        seed = self._draw_seed()
-        numbers = self._encode(source, reset=not going_on)
-        training, held_out = draw_held_out(len(numbers), self.validation_fraction, seed)
-        if not going_on:
-            self._build(numbers[training], seed, missing_columns(numbers))
-        self._optimizer, self._passes = None, 0
-        plan = plan_of(self, self.net_, len(training), seed)
-        self._train(numbers[training], numbers[held_out] if len(held_out) else None, plan)
+        with self._as_before_on_failure():
+            self._fit(self._open(X), going_on=self.warm_start and hasattr(self, "net_"))
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> "Autoencoder":
@@ -171,16 +170,8 @@ class Autoencoder(
         self
         """
         check_parameters(self)
-        first = not hasattr(self, "net_")
-        numbers = self._encode(self._open(X), reset=first)
-        seed = self._draw_seed()
-        if first:
-            self._build(numbers, seed, missing_columns(numbers))
-        plan = plan_of(self, self.net_, len(numbers), seed + self._passes, one_pass=True)
-        if self._optimizer is None:
-            self._optimizer = new_optimizer(self.net_, plan)
-        self._train(numbers, None, plan)
-        self._passes += 1
+        with self._as_before_on_failure():
+            self._pass_over(self._open(X))
         return self
 
     # --- the way in and the way back ---------------------------------------------------------------------------
@@ -352,6 +343,46 @@ class Autoencoder(
 
     # --- inside ------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _as_before_on_failure(self) -> Iterator[None]:
+        """Let a `fit` that fails leave the estimator as it was."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    def _fit(self, source: Source, going_on: bool) -> None:
+        check_enough(source.size)
+        seed = self._draw_seed()
+        numbers = self._encode(source, reset=not going_on)
+        training, held_out = draw_held_out(len(numbers), self.validation_fraction, seed)
+        if going_on:
+            check_same_code(self, self.spec_)
+            self.net_ = copy.deepcopy(self.net_)
+        else:
+            self._build(numbers[training], seed, missing_columns(numbers))
+        self._optimizer, self._passes = None, 0
+        plan = plan_of(self, self.net_, len(training), seed)
+        self._train(numbers[training], numbers[held_out] if len(held_out) else None, plan)
+        self.held_out_ = held_out
+
+    def _pass_over(self, source: Source) -> None:
+        first = not hasattr(self, "net_")
+        if first:
+            check_enough(source.size)
+        numbers = self._encode(source, reset=first)
+        seed = self._draw_seed()
+        if first:
+            self._build(numbers, seed, missing_columns(numbers))
+        check_same_code(self, self.spec_)
+        plan = plan_of(self, self.net_, len(numbers), seed + self._passes, one_pass=True)
+        if self._optimizer is None:
+            self._optimizer = new_optimizer(self.net_, plan)
+        self._train(numbers, None, plan)
+        self._passes += 1
+
     @property
     def _n_features_out(self) -> int:
         return int(self.net_.latent_dim)
@@ -376,8 +407,6 @@ class Autoencoder(
         """Return records as numbers; with `reset`, learn first what they look like."""
         self._check_columns(source, reset)
         if reset:
-            if source.size < 2:
-                raise DataError(f"X has n_samples = {source.size}, and fit needs at least 2 records; give more")
             self.adapter_ = fit_adapter(source.values)
             self.frame_ = source.frame
         numbers = self.adapter_.encode(as_fitted(source.values, self.adapter_))
@@ -407,9 +436,11 @@ class Autoencoder(
 
     def _build(self, numbers: Array, seed: int, flagged: Array) -> None:
         """Measure the scale of the training records and build the network for them."""
+        check_any_value(numbers)
         kind = scaling_kind(self, numbers, self.adapter_)
         value_range = self.value_range or (self.adapter_.value_range if kind == "range" else None)
-        scale = replace(measure_scale(numbers, kind, value_range, self.adapter_.n_categories), flagged=flagged)
+        names = tuple(column.name for column in getattr(self.adapter_, "columns", ()))
+        scale = replace(measure_scale(numbers, kind, value_range, self.adapter_.n_categories, names), flagged=flagged)
         self.spec_ = net_spec(self, numbers, self.adapter_, scale)
         self._warn_if_not_smaller()
         with torch.random.fork_rng(devices=[]):

@@ -50,8 +50,8 @@ class AutoencoderParameters:
     shortcut: bool | Literal["auto"] = declare(
         "auto",
         choice("auto") | flag(),
-        "A straight linear path beside the hidden layers of a dense network, which starts as PCA so that the network "
-        "has only to learn what PCA cannot; 'auto' has one where the output is linear.",
+        "A straight linear path beside the hidden layers, which starts as PCA so that the network has only to learn "
+        "what PCA cannot; 'auto' has one where the output is linear and its weights are not too many.",
     )
     encoder: Any = declare(
         None,
@@ -128,7 +128,9 @@ class AutoencoderParameters:
         "Decay of a moving average of the weights, which is validated and kept instead of them; 0 keeps them.",
     )
     batch_size: int | Literal["auto"] = declare(
-        "auto", choice("auto") | whole(1), "Records per step; 'auto' is 32 to 256 by the size of the data."
+        "auto",
+        choice("auto") | whole(1),
+        "Records per step; 'auto' is 32 to 256 by the size of the data, less for large pictures.",
     )
     max_epochs: int | Literal["auto"] = declare(
         "auto",

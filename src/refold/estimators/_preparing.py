@@ -1,5 +1,6 @@
 """Between a parameter's name and the object it means: the one place where strings become settings."""
 
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ Array = NDArray[Any]
 
 _SMALLEST_SIDE_FOR_CONV = 8
 _RECORDS_LOOKED_AT = 1_000
+_MOST_SHORTCUT_WEIGHTS = 1 << 23
 _AT_AN_END, _SATURATED_SHARE = 0.02, 0.25
 
 
@@ -69,6 +71,28 @@ def _refuse(bad: NDArray[np.bool_], numbers: Array, what: str, advice: str) -> N
     if bad.any():
         place = tuple(int(index) for index in np.argwhere(bad)[0])
         raise DataError(f"{what}: {numbers[place]:g} at {place}, one of {int(bad.sum())}; {advice}")
+
+
+def check_enough(size: int) -> None:
+    """Refuse to learn from fewer than two records.
+
+    Raises
+    ------
+    DataError
+    """
+    if size < 2:
+        raise DataError(f"X has n_samples = {size}, and fit needs at least 2 records; give more")
+
+
+def check_any_value(numbers: Array) -> None:
+    """Refuse to learn from records in which every value is missing.
+
+    Raises
+    ------
+    DataError
+    """
+    if numbers.dtype.kind == "f" and np.isnan(numbers).all():
+        raise DataError("X holds no value at all, every cell is missing; give at least one column with values")
 
 
 def missing_columns(numbers: Array) -> NDArray[np.bool_]:
@@ -131,10 +155,10 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         latent_activation=parameters.latent_activation,
         output_activation=output,
         normalise=bool(parameters.normalise),
-        variational=any(isinstance(penalty, Variational) for penalty in parse_penalties(parameters.penalty)),
+        variational=_is_variational(parameters),
         unit=scale.unit,
         exact=numbers.dtype == np.float64,
-        shortcut=_has_shortcut(parameters, kind, hidden, output),
+        shortcut=_has_shortcut(parameters, kind, hidden, output, prod(feature_shape_of(shape, n_categories))),
         flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
     )
 
@@ -154,12 +178,38 @@ def _is_saturated(numbers: Array, scale: Scale) -> bool:
     return bool(np.mean((shares <= _AT_AN_END) | (shares >= 1 - _AT_AN_END)) > _SATURATED_SHARE)
 
 
-def _has_shortcut(parameters: AutoencoderParameters, kind: str, hidden: tuple[int, ...], output: str) -> bool:
-    if kind != "dense" or not hidden:
+def _has_shortcut(
+    parameters: AutoencoderParameters, kind: str, hidden: tuple[int, ...], output: str, width: int
+) -> bool:
+    if kind == "custom" or not hidden:
         return False
     if parameters.shortcut == "auto":
-        return output == "identity" and parameters.latent_activation == "identity"
+        linear = output == "identity" and parameters.latent_activation == "identity"
+        return linear and parameters.latent_dim * width <= _MOST_SHORTCUT_WEIGHTS
     return bool(parameters.shortcut)
+
+
+def check_same_code(parameters: AutoencoderParameters, spec: NetSpec) -> None:
+    """Refuse to go on training a network with parameters that ask for another one.
+
+    Raises
+    ------
+    ParameterError
+    """
+    wanted = {
+        "latent_dim": (int(parameters.latent_dim), spec.latent_dim),
+        "penalty='variational'": (_is_variational(parameters), spec.variational),
+    }
+    for name, (now, then) in wanted.items():
+        if now != then:
+            raise ParameterError(
+                f"training cannot go on with {name} changed from {then} to {now}: the network would be another one; "
+                "set it back, or fit anew with warm_start=False"
+            )
+
+
+def _is_variational(parameters: AutoencoderParameters) -> bool:
+    return any(isinstance(penalty, Variational) for penalty in parse_penalties(parameters.penalty))
 
 
 def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
@@ -175,7 +225,9 @@ def plan_of(
 ) -> Plan:
     """Return how long and how fast to train on `size` records."""
     batch_size = parameters.batch_size
-    batch = default_batch_size(size) if batch_size == "auto" else min(int(batch_size), size)
+    batch = (
+        default_batch_size(size, prod(net.scaling.raw_shape)) if batch_size == "auto" else min(int(batch_size), size)
+    )
     epochs = parameters.max_epochs
     return Plan(
         max_epochs=1

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 Activation = Callable[[], nn.Module]
 
+_WIDEST_TRAINED = 1024
+
 
 class CodeLayer(nn.Linear):
     """A linear layer that stays in float32 where the others multiply in bfloat16: a code has few numbers to spare."""
@@ -46,12 +48,18 @@ class WithShortcut(nn.Module):
 
     @torch.no_grad()
     def start_straight(self, weight: Tensor, bias: Tensor) -> None:
-        """Begin with a given linear map and with hidden layers that add nothing yet."""
+        """Begin with a given linear map and with hidden layers that add nothing yet.
+
+        A wide map stays as it is: AdamW moves every weight by the same step, and the sum over thousands of values
+        would throw the code about.
+        """
         self.straight.weight.copy_(weight)
         self.straight.bias.copy_(bias)
-        last = [layer for layer in self.deep if isinstance(layer, nn.Linear)][-1]
+        self.straight.requires_grad_(max(weight.shape) <= _WIDEST_TRAINED)
+        last = [layer for layer in self.deep if isinstance(layer, nn.Linear | nn.ConvTranspose2d)][-1]
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        if last.bias is not None:
+            nn.init.zeros_(last.bias)
 
 
 def dense_encoder(

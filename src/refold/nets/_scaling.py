@@ -1,7 +1,8 @@
 """Raw numbers to network features and back, inside the network.
 
 The numbers that scale are buffers, so that a saved or exported network goes from the user's raw numbers to raw
-numbers. Missing cells are NaN: they enter the network as the centre, with a flag beside them in columns where
+numbers. Missing cells are NaN: they enter the network as 0 (the mean of a standardised column, the lower end of a
+range), with a flag beside them in columns where
 cells were missing in training, and no error is counted for them.
 """
 
@@ -50,6 +51,7 @@ def measure_scale(
     kind: ScalingKind,
     value_range: tuple[float, float] | None = None,
     n_categories: tuple[int, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> Scale:
     """Learn the scale of raw numbers.
 
@@ -63,6 +65,8 @@ def measure_scale(
         The range of the values where it is known beforehand.
     n_categories : tuple of int
         Categories per column; columns that have some are left alone.
+    names : tuple of str
+        Names of the columns, where they have names, for the warning of constant ones.
 
     Examples
     --------
@@ -76,7 +80,7 @@ def measure_scale(
     center, spread = _center_and_spread(numbers, kind, rows, low, high)
     constant = ~(spread > 0)
     if rows:
-        _warn_of_constants(constant & ~(np.asarray(n_categories or [0] * len(low)) > 0))
+        _warn_of_constants(constant & ~(np.asarray(n_categories or [0] * len(low)) > 0), names)
     return Scale(center, np.where(constant, 1.0, spread), low, high, kind == "range", flagged)
 
 
@@ -108,14 +112,14 @@ def _center_and_spread(
     return center, np.where(high > low, spread, 0.0)
 
 
-def _warn_of_constants(constant: NDArray[np.bool_]) -> None:
+def _warn_of_constants(constant: NDArray[np.bool_], names: tuple[str, ...]) -> None:
     if not constant.any():
         return
-    places = [str(place) for place in np.flatnonzero(constant)]
+    places = [repr(names[place]) if names else str(place) for place in np.flatnonzero(constant)]
     shown = ", ".join(places[:8]) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
-    plural = len(places) > 1
+    plural, counted = len(places) > 1, "" if names else " (counted from 0)"
     warnings.warn(
-        f"{'columns' if plural else 'column'} {shown} (counted from 0) {'are' if plural else 'is'} constant in the "
+        f"{'columns' if plural else 'column'} {shown}{counted} {'are' if plural else 'is'} constant in the "
         f"training data and {'carry' if plural else 'carries'} nothing to learn",
         RefoldWarning,
         stacklevel=4,

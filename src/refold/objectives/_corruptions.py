@@ -1,8 +1,8 @@
 """What happened to the data before the encoder saw it.
 
 A corruption takes raw numbers to raw numbers, in the user's own units; what is lost becomes NaN, exactly like a
-missing cell. The same object serves training, testing and previews. Each is a frozen dataclass; they are joined
-with ``+``.
+missing cell. The same object serves training, testing and previews. Each is a frozen dataclass; `Both` joins
+two, and so does ``+`` in their names: ``"gaussian(0.2) + masking(0.1)"``.
 """
 
 from dataclasses import dataclass

@@ -50,10 +50,14 @@ class Objective:
         code = net.encoder(inputs)
         targets, seen = net.scaling.targets(raw)
         outputs = net.decoder(_drawn(code, net, generator))
-        errors = mean_error(column_errors(self.error, net, outputs, targets), seen)
-        terms = {"error": errors.mean()}
+        errors = column_errors(self.error, net, outputs, targets)
+        terms = {"error": mean_error(errors, seen).mean()}
         for penalty in self.penalties:
-            terms[penalty.name] = penalty(code, inputs, generator).mean()
+            if isinstance(penalty, Variational):
+                # the error is a mean over columns, so the divergence is shared out over them too
+                terms[penalty.name] = penalty(code, inputs, generator).mean() / errors.shape[1]
+            else:
+                terms[penalty.name] = penalty(code[:, : net.latent_dim], inputs, generator).mean()
         return terms
 
     def corrupt(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> Tensor:

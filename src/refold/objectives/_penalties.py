@@ -21,7 +21,8 @@ class Penalty(Protocol):
 
         Parameters
         ----------
-        code : Tensor of shape (B, latent_dim), or (B, 2 * latent_dim) when variational
+        code : Tensor of shape (B, latent_dim)
+            Only `Variational` gets (B, 2 * latent_dim): means, then logarithms of variances.
         inputs : Tensor of shape (B, *input_shape)
             What the encoder saw; the code depends on it.
         generator : torch.Generator
@@ -50,10 +51,10 @@ class Variational:
         _check_weight("variational", "beta", self.beta)
 
     def __call__(self, code: Tensor, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return beta times the divergence, per value of the record."""
+        """Return beta times the divergence; `Objective` divides it by the number of columns or pixels."""
         mean, log_variance = code.chunk(2, dim=1)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-        return self.beta * divergence / inputs[0].numel()
+        return self.beta * divergence
 
 
 @dataclass(frozen=True)

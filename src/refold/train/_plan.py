@@ -30,6 +30,7 @@ _FORWARD_AND_BACK = 3  # a backward pass costs two forward ones
 _FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 256
 _STEPS_AN_EPOCH = 16
+_SMALLEST_BATCH_OF_LARGE, _MOST_VALUES = 4, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,28 @@ class Plan:
         return self.learning_rate * min(1.0, (step + 1) / warm_up) * SCHEDULES[self.schedule](step / steps)
 
 
-def default_batch_size(size: int) -> int:
-    """Return a power of two from 32 to 256 that gives small data at least some 16 steps an epoch.
+def default_batch_size(size: int, values: int = 1) -> int:
+    """Return a power of two from 32 to 256 that gives small data at least some 16 steps; less for large records.
+
+    Parameters
+    ----------
+    size : int
+        Records.
+    values : int
+        Values of one record: batches of large pictures would spend their time on getting memory.
 
     Examples
     --------
     >>> [default_batch_size(size) for size in (10, 1_500, 60_000)]
     [32, 64, 256]
+    >>> default_batch_size(1_500, values=640 * 480 * 3)
+    4
     """
     batch = _SMALLEST_BATCH
     while batch < _LARGEST_BATCH and batch * 2 * _STEPS_AN_EPOCH <= size:
         batch *= 2
+    while batch > _SMALLEST_BATCH_OF_LARGE and batch * values > _MOST_VALUES:
+        batch //= 2
     return batch
 
 
