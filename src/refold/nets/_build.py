@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from refold._errors import ParameterError
 from refold.nets._activations import ACTIVATIONS
 from refold.nets._conv import conv_decoder, conv_encoder
 from refold.nets._dense import WithShortcut, dense_decoder, dense_encoder
 from refold.nets._net import AutoencoderNet
-from refold.nets._scaling import ColumnScaling, GridScaling, Scale, Scaling
+from refold.nets._operations import OperationCounter
+from refold.nets._scale import Scale
+from refold.nets._scaling import ColumnScaling, GridScaling, Scaling
 
 _BUILDERS = {"dense": (dense_encoder, dense_decoder), "conv": (conv_encoder, conv_decoder)}
 _SMALLEST_PICTURE = 4  # convolutions halve a picture until its longer side is at most this
@@ -193,7 +194,7 @@ def _prove_shapes(net: AutoencoderNet) -> None:
     raw = torch.zeros((2, *net.scaling.raw_shape), device=device)
     training = net.training
     net.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), OperationCounter() as counter:
         inputs = net.scaling.inputs(raw)
         code = _run(net.encoder, inputs, "encoder")
         expected = net.latent_dim * (2 if net.variational else 1)
@@ -209,7 +210,7 @@ def _prove_shapes(net: AutoencoderNet) -> None:
                 f"the decoder gives an output of shape {tuple(outputs.shape)}; it must be "
                 f"(2, {', '.join(map(str, net.scaling.feature_shape))}), the shape of two inputs"
             )
-    net.operations = counter.get_total_flops() // len(raw)
+    net.operations = counter.total // len(raw)
     net.train(training)
 
 

@@ -4,12 +4,21 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 
-from torch import nn
+from torch import Tensor, nn
 
-from refold.nets._dense import CodeLayer
+from refold.nets._dense import CodeLayer, in_float32
 
 Activation = Callable[[], nn.Module]
 Size = tuple[int, int]
+
+
+class OutputConvolution(nn.ConvTranspose2d):
+    """A transposed convolution that stays in float32 where the others multiply in bfloat16."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return the outputs (B, C, H, W)."""
+        with in_float32(input):
+            return super().forward(input.float(), output_size)
 
 
 def stage_sizes(size: Size, stages: int) -> list[Size]:
@@ -55,7 +64,9 @@ def conv_decoder(
         # the encoder's stage took `before` to `after`; padding by what was rounded away makes it exact
         padding = _lost_by_rounding(before, after)
         layers += [*_norm(inner, normalise), activation()]
-        layers.append(nn.ConvTranspose2d(inner, outer, 3, stride=_stride(before), padding=1, output_padding=padding))
+        last = before == sizes[0]
+        kind = OutputConvolution if last else nn.ConvTranspose2d
+        layers.append(kind(inner, outer, 3, stride=_stride(before), padding=1, output_padding=padding))
     return nn.Sequential(*layers)
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Activation = Callable[[], nn.Module]
 
@@ -17,8 +19,40 @@ class CodeLayer(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the code (B, numbers)."""
-        with torch.autocast("cpu" if input.is_meta else input.device.type, enabled=False):
+        with in_float32(input):
             return super().forward(input.float())
+
+
+class OutputLayer(nn.Linear):
+    """A linear layer whose result is float32 where the others multiply in bfloat16; its gradients are not."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the outputs (B, numbers)."""
+        if input.dtype != torch.bfloat16:
+            return super().forward(input)
+        outputs: Tensor = _ExactProduct.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        return outputs
+
+
+class _ExactProduct(torch.autograd.Function):
+    """A linear map in float32 with gradients in bfloat16, which are two thirds of the work."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(input, weight)
+        with in_float32(input):
+            return functional.linear(input.float(), weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        input, weight = ctx.saved_tensors
+        short = gradient.to(torch.bfloat16)
+        return short @ weight.to(torch.bfloat16), (short.t() @ input).to(weight.dtype), gradient.sum(0)
+
+
+def in_float32(input: Tensor) -> torch.autocast:
+    """Return a context in which nothing multiplies in bfloat16."""
+    return torch.autocast("cpu" if input.is_meta else input.device.type, enabled=False)
 
 
 class WithShortcut(nn.Module):
@@ -81,7 +115,7 @@ def dense_decoder(
     """Return the mirror image: a network from (B, latent_dim) to (B, *feature_shape)."""
     sizes = [latent_dim, *reversed(hidden)]
     layers = [layer for pair in pairwise(sizes) for layer in _step(*pair, activation, normalise)]
-    last = nn.Linear(sizes[-1], prod(feature_shape))
+    last = OutputLayer(sizes[-1], prod(feature_shape))
     return _started(nn.Sequential(*layers, last, nn.Unflatten(1, tuple(feature_shape))))
 
 

@@ -2,128 +2,17 @@
 
 The numbers that scale are buffers, so that a saved or exported network goes from the user's raw numbers to raw
 numbers. Missing cells are NaN: they enter the network as 0 (the mean of a standardised column, the lower end of a
-range), with a flag beside them in columns where
-cells were missing in training, and no error is counted for them.
+range), with a flag beside them in columns where cells were missing in training, and no error is counted for them.
 """
 
-import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refold._errors import RefoldWarning
-
-ScalingKind = Literal["standard", "range", "none"]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How raw numbers become features: ``(raw - center) / spread``.
-
-    Parameters
-    ----------
-    center, spread, low, high : ndarray of float64
-        Shape (columns,) for rows, () for pictures. `low` and `high` bound the values seen in training, or are the
-        declared range; corruptions measure their strength by them.
-    unit : bool
-        Whether features lie in 0 to 1.
-    flagged : ndarray of bool, shape like `center`
-        Columns in which cells were missing in training.
-    """
-
-    center: Floats
-    spread: Floats
-    low: Floats
-    high: Floats
-    unit: bool
-    flagged: NDArray[np.bool_]
-
-
-def measure_scale(
-    numbers: NDArray[Any],
-    kind: ScalingKind,
-    value_range: tuple[float, float] | None = None,
-    n_categories: tuple[int, ...] = (),
-    names: tuple[str, ...] = (),
-) -> Scale:
-    """Learn the scale of raw numbers.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n, columns) or (n, H, W[, C])
-        Rows are scaled column by column, pictures as a whole. NaN is a missing cell.
-    kind : {"standard", "range", "none"}
-        Zero mean and unit deviation; 0 to 1; or untouched.
-    value_range : (low, high), optional
-        The range of the values where it is known beforehand.
-    n_categories : tuple of int
-        Categories per column; columns that have some are left alone.
-    names : tuple of str
-        Names of the columns, where they have names, for the warning of constant ones.
-
-    Examples
-    --------
-    >>> scale = measure_scale(np.array([[1.0, 5.0], [3.0, 9.0]]), "standard")
-    >>> scale.center, scale.spread
-    (array([2., 7.]), array([1., 2.]))
-    """
-    rows = numbers.ndim == 2
-    low, high = _limits(numbers, rows, value_range)
-    flagged = np.isnan(numbers).any(axis=0) if rows and numbers.dtype.kind == "f" else np.zeros_like(low, dtype=bool)
-    center, spread = _center_and_spread(numbers, kind, rows, low, high)
-    constant = ~(spread > 0)
-    if rows:
-        _warn_of_constants(constant & ~(np.asarray(n_categories or [0] * len(low)) > 0), names)
-    return Scale(center, np.where(constant, 1.0, spread), low, high, kind == "range", flagged)
-
-
-def _limits(numbers: NDArray[Any], rows: bool, value_range: tuple[float, float] | None) -> tuple[Floats, Floats]:
-    shape = numbers.shape[1:] if rows else ()
-    if value_range is not None:
-        return np.full(shape, value_range[0], np.float64), np.full(shape, value_range[1], np.float64)
-    axis = 0 if rows else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value: NaN, replaced below
-        low = np.asarray(np.nanmin(numbers, axis=axis), np.float64)
-        high = np.asarray(np.nanmax(numbers, axis=axis), np.float64)
-    return np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=0.0)
-
-
-def _center_and_spread(
-    numbers: NDArray[Any], kind: ScalingKind, rows: bool, low: Floats, high: Floats
-) -> tuple[Floats, Floats]:
-    if kind == "none":
-        return np.zeros_like(low), np.ones_like(low)
-    if kind == "range":
-        return low, high - low
-    axis = 0 if rows else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        center = np.nan_to_num(np.asarray(np.nanmean(numbers, axis=axis, dtype=np.float64)), nan=0.0)
-        spread = np.nan_to_num(np.asarray(np.nanstd(numbers, axis=axis, dtype=np.float64)), nan=0.0)
-    # a constant column's deviation is rounding noise, not spread
-    return center, np.where(high > low, spread, 0.0)
-
-
-def _warn_of_constants(constant: NDArray[np.bool_], names: tuple[str, ...]) -> None:
-    if not constant.any():
-        return
-    places = [repr(names[place]) if names else str(place) for place in np.flatnonzero(constant)]
-    shown = ", ".join(places[:8]) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
-    plural, counted = len(places) > 1, "" if names else " (counted from 0)"
-    warnings.warn(
-        f"{'columns' if plural else 'column'} {shown}{counted} {'are' if plural else 'is'} constant in the "
-        f"training data and {'carry' if plural else 'carries'} nothing to learn",
-        RefoldWarning,
-        stacklevel=4,
-    )
+from refold.nets._scale import Scale
 
 
 class Scaling(nn.Module, ABC):
@@ -157,7 +46,7 @@ class Scaling(nn.Module, ABC):
         self.unit = scale.unit
         dtype = torch.float64 if exact else torch.float32
         for name in ("center", "spread", "low", "high"):
-            self.register_buffer(name, torch.as_tensor(getattr(scale, name), dtype=dtype))
+            self.register_buffer(name, torch.tensor(getattr(scale, name), dtype=dtype))
 
     def numbers(self, raw: Tensor) -> Tensor:
         """Return raw numbers in the dtype that scaling is done in."""
