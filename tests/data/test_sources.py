@@ -326,8 +326,8 @@ def test_a_folder_of_nothing_but_broken_pictures_is_refused(tmp_path):
         open_source(tmp_path)
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"holds no pictures; allowed are .png"):
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"holds no records; allowed are pictures \(.png, .*\) and files of one kind"):
         open_source(tmp_path)
 
 

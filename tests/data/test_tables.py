@@ -3,11 +3,12 @@
 import datetime
 import decimal
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from refold import DataError, RefoldWarning
@@ -123,7 +124,7 @@ def test_a_column_comes_back_through_numbers(kind, data):
     table = plain(pa.table({"column": data.draw(columns(kind))}))
     adapter = TableAdapter.fit(table)
     numbers = adapter.encode(table)
-    assert numbers.dtype == np.float64 and numbers.shape == (len(table), 1)
+    assert numbers.dtype == adapter.dtype and numbers.shape == (len(table), 1)
     assert np.array_equal(np.isnan(numbers[:, 0]), table["column"].is_null().to_numpy())
     same_cells(adapter.decode(numbers), table)
 
@@ -212,6 +213,50 @@ def test_infinite_numbers_are_named_by_column_and_row():
     adapter = TableAdapter.fit(pa.table({"a": [1.0, 2.0]}))
     with pytest.raises(DataError, match=r"column 'a' holds an infinite value \(row 1\)"):
         adapter.encode(pa.table({"a": [1.0, float("inf")]}))
+
+
+@pytest.mark.parametrize("kind", sorted(COLUMNS))
+def test_numbers_are_single_where_that_is_exact(kind):
+    single = {"float16", "float32", "int8", "int16", "uint8", "uint16"}
+    codes = {"bool", "null", "string", "large_string", "string_view", *(name for name in COLUMNS if "dict" in name)}
+    cell = find(COLUMNS[kind][1], lambda cell: True)
+    adapter = TableAdapter.fit(plain(pa.table({"a": column_of(kind, [cell])})))
+    assert (adapter.dtype == np.float32) == (kind in single | codes)
+
+
+def test_one_column_that_needs_it_makes_all_numbers_double():
+    singles = {"a": pa.array([0.1, None], pa.float32()), "b": ["x", "y"], "c": pa.array([1, 2], pa.int8())}
+    assert TableAdapter.fit(pa.table(singles)).encode(pa.table(singles)).dtype == np.float32
+    mixed = pa.table({**singles, "d": pa.array([2**53, 1])})
+    numbers = TableAdapter.fit(mixed).encode(mixed)
+    assert numbers.dtype == np.float64 and numbers.flags.c_contiguous
+    assert numbers[:, 3].tolist() == [2**53, 1] and numbers[0, 0] == np.float32(0.1) and np.isnan(numbers[1, 0])
+
+
+def test_the_dtype_of_numbers_hangs_on_the_fitted_columns_only():
+    single = TableAdapter.fit(pa.table({"a": pa.array([1.5], pa.float32())}))
+    double = TableAdapter.fit(pa.table({"a": pa.array([1.5], pa.float64())}))
+    for type_ in (pa.float32(), pa.float64(), pa.int64(), pa.int8(), pa.null()):
+        table = pa.table({"a": pa.array([None], type_)})
+        assert single.encode(table).dtype == np.float32 and double.encode(table).dtype == np.float64
+
+
+def test_what_is_too_large_for_the_fitted_type_is_infinite_and_refused():
+    adapter = TableAdapter.fit(pa.table({"a": pa.array([1.5], pa.float32())}))
+    with pytest.raises(DataError, match=r"column 'a' holds an infinite value \(row 1\)"):
+        adapter.encode(pa.table({"a": [1.0, 1e300]}))
+
+
+@given(width=st.integers(1, 70), height=st.integers(1, 20), cuts=st.lists(st.integers(0, 20), max_size=3))
+def test_every_number_stands_in_its_row_and_column(width, height, cuts):
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(height, width)).astype(np.float32)
+    table = pa.table([pa.array(column) for column in matrix.T], names=[str(place) for place in range(width)])
+    bounds = sorted({0, height, *(cut for cut in cuts if cut < height)})
+    table = pa.concat_tables([table[start:stop] for start, stop in pairwise(bounds)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("refold.data._tables._ROWS_TOGETHER", 3)
+        assert np.array_equal(TableAdapter.fit(table).encode(table), matrix)
 
 
 HOSTILE = [

@@ -2,8 +2,12 @@
 
 from refold.data._adapters import Adapter, adapter_from_json, fit_adapter
 from refold.data._arrays import ArrayAdapter
+from refold.data._chunk_writing import RecordWriter
+from refold.data._opening import open_source
+from refold.data._prefetch import prefetched
 from refold.data._samples import Digits, digits_of_scikit_learn, find_digits
-from refold.data._sources import Source, open_source
+from refold.data._sources import Source
+from refold.data._streams import Piece, Stream, in_memory_bytes
 from refold.data._tables import Column, TableAdapter
 from refold.data._writing import write_records
 
@@ -12,12 +16,17 @@ __all__ = [
     "ArrayAdapter",
     "Column",
     "Digits",
+    "Piece",
+    "RecordWriter",
     "Source",
+    "Stream",
     "TableAdapter",
     "adapter_from_json",
     "digits_of_scikit_learn",
     "find_digits",
     "fit_adapter",
+    "in_memory_bytes",
     "open_source",
+    "prefetched",
     "write_records",
 ]

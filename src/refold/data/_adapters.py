@@ -1,6 +1,7 @@
 """One way from what the user has to numbers and back, whatever it is."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -8,7 +9,12 @@ from numpy.typing import NDArray
 
 from refold._errors import DataError
 from refold.data._arrays import ArrayAdapter
-from refold.data._tables import TableAdapter
+from refold.data._counting import count_columns
+from refold.data._prefetch import prefetched
+from refold.data._streams import Stream
+from refold.data._tables import TableAdapter, column_counters
+
+_COUNTED_ROWS = 1 << 16
 
 
 class Adapter(Protocol):
@@ -41,8 +47,34 @@ class Adapter(Protocol):
 
 
 def fit_adapter(values: Any) -> Adapter:
-    """Return the adapter for an array of records or an Arrow table."""
+    """Return the adapter for an array of records, an Arrow table or a stream of either.
+
+    Of a stream only what has to be counted is read: columns of texts and truth values, and columns whose first
+    records hold no value, up to the first one that does.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, *record), pyarrow.Table or Stream
+
+    Raises
+    ------
+    DataError
+        If the records cannot be learned or, where they are a stream, not be read.
+    """
+    if isinstance(values, Stream):
+        return _fit_table_stream(values) if values.frame else ArrayAdapter.fit(values.head)
     return TableAdapter.fit(values) if isinstance(values, pa.Table) else ArrayAdapter.fit(values)
+
+
+def _fit_table_stream(stream: Stream) -> TableAdapter:
+    counters = column_counters(stream.head.schema)
+    count_columns([counter for counter in counters if not counter.counts_values], [stream.head])
+    open_ = [counter for counter in counters if not counter.is_done]
+    if open_:
+        chunks = stream.select([counter.name for counter in open_]).chunks(_COUNTED_ROWS)
+        with closing(prefetched(chunk.values for chunk in chunks)) as tables:
+            count_columns(open_, tables)
+    return TableAdapter.counted(counters)
 
 
 def adapter_from_json(description: dict[str, Any]) -> Adapter:

@@ -1,8 +1,10 @@
 """Pictures from files to arrays and back."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +27,68 @@ def is_picture(path: Path) -> bool:
 
 def picture_files(folder: Path) -> list[Path]:
     """Return the pictures in a folder and the folders below it, sorted by path."""
-    files = sorted(path for path in folder.rglob("*") if is_picture(path) and not path.name.startswith("."))
-    if not files:
-        raise DataError(f"the folder {folder.name!r} holds no pictures; allowed are {', '.join(PICTURE_SUFFIXES)}")
-    return files
+    return sorted(path for path in folder.rglob("*") if is_picture(path) and not path.name.startswith("."))
 
 
-def read_pictures(
-    files: Sequence[Path],
-    image_size: tuple[int, int] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[NDArray[Any], list[Path]]:
-    """Return pictures of one size as an array, and the files that could be read.
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures in files, known by their heads, that all become arrays of one shape.
 
     Grey pictures give (n, H, W), colour pictures and mixtures (n, H, W, 3); uint8, or uint16 where all are
-    16-bit grey. Transparency is laid on white. Broken files are left out with a warning that names them.
+    16-bit grey. Transparency is laid on white.
+
+    Parameters
+    ----------
+    files : tuple of pathlib.Path
+    mode : str
+        Pillow's name for what they become.
+    size : (height, width)
+        Pictures of another size are resized to it.
+    """
+
+    files: tuple[Path, ...]
+    mode: str
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array of all pictures."""
+        return (len(self.files), *self.size, *((3,) if self.mode == "RGB" else ()))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        return np.dtype(np.uint16 if self.mode == "I;16" else np.uint8)
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of one picture in memory."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    def decoded(self, files: Sequence[Path]) -> Iterator[NDArray[Any] | None]:
+        """Yield some of the pictures, decoded by a few threads; None for those that cannot be."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            yield from pool.map(self._decode, files)
+
+    def _decode(self, path: Path) -> NDArray[Any] | None:
+        try:
+            with Image.open(path) as image:
+                converted = _convert(ImageOps.exif_transpose(image), self.mode)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None
+        if converted.size != self.size[::-1]:
+            converted = converted.resize(self.size[::-1], Image.Resampling.BICUBIC)
+        return np.asarray(converted)
+
+
+def survey_pictures(files: Sequence[Path], image_size: tuple[int, int] | None = None) -> PictureSet:
+    """Read the heads of pictures; those without a readable one are left out with a warning that names them.
 
     Parameters
     ----------
     files : sequence of pathlib.Path
     image_size : (height, width), optional
         Resize every picture to this size.
-    progress : callable, optional
-        Called with (done, total).
 
     Raises
     ------
@@ -60,12 +101,39 @@ def read_pictures(
     _report_broken([path for path, head in zip(files, heads, strict=True) if head is None], len(files))
     if image_size is None:
         _check_sizes(kept, known)
-    mode = _common_mode([mode for mode, _ in known])
-    pictures = _read_all(kept, mode, image_size, progress)
-    broken = [path for path, picture in zip(kept, pictures, strict=True) if picture is None]
-    _report_broken(broken, len(files))
-    readable = [path for path in kept if path not in set(broken)]
-    return np.stack([picture for picture in pictures if picture is not None]), readable
+    size = known[0][1] if image_size is None else image_size
+    return PictureSet(tuple(kept), _common_mode([mode for mode, _ in known]), (int(size[0]), int(size[1])))
+
+
+def read_pictures(
+    pictures: PictureSet, progress: Callable[[int, int], None] | None = None
+) -> tuple[NDArray[Any], list[Path]]:
+    """Return all pictures as an array of shape (n, *record), and the files that could be decoded.
+
+    Broken files are left out with a warning that names them.
+
+    Parameters
+    ----------
+    pictures : PictureSet
+    progress : callable, optional
+        Called with (done, total).
+
+    Raises
+    ------
+    DataError
+        If none can be decoded.
+    """
+    values, readable = np.empty(pictures.shape, pictures.dtype), np.ones(len(pictures.files), np.bool_)
+    for place, picture in enumerate(pictures.decoded(pictures.files)):
+        readable[place] = picture is not None
+        if picture is not None:
+            values[place] = picture
+        if progress is not None:
+            progress(place + 1, len(pictures.files))
+    _report_broken([pictures.files[place] for place in np.flatnonzero(~readable)], len(pictures.files))
+    if readable.all():
+        return values, list(pictures.files)
+    return values[readable], [pictures.files[place] for place in np.flatnonzero(readable)]
 
 
 def save_picture(picture: NDArray[Any], path: Path) -> None:
@@ -79,7 +147,8 @@ def save_picture(picture: NDArray[Any], path: Path) -> None:
 def _head(path: Path) -> tuple[str, tuple[int, int]] | None:
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
+            exif = Image.Image.getexif(image)  # PNG's own getexif would decode the picture
+            turned = exif.get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
             width, height = image.size
             return image.mode, (width, height) if turned else (height, width)
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
@@ -113,32 +182,6 @@ def _common_mode(modes: Sequence[str]) -> str:
     if any(mode not in _GREY_MODES for mode in modes):
         return "RGB"
     return "I;16" if all(mode in _DEEP_MODES for mode in modes) else "L"
-
-
-def _read_all(
-    files: Sequence[Path],
-    mode: str,
-    image_size: tuple[int, int] | None,
-    progress: Callable[[int, int], None] | None,
-) -> list[NDArray[Any] | None]:
-    pictures: list[NDArray[Any] | None] = []
-    with ThreadPoolExecutor(_READERS) as pool:
-        for picture in pool.map(lambda path: _read_one(path, mode, image_size), files):
-            pictures.append(picture)
-            if progress is not None:
-                progress(len(pictures), len(files))
-    return pictures
-
-
-def _read_one(path: Path, mode: str, image_size: tuple[int, int] | None) -> NDArray[Any] | None:
-    try:
-        with Image.open(path) as image:
-            converted = _convert(ImageOps.exif_transpose(image), mode)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    if image_size is not None and converted.size != image_size[::-1]:
-        converted = converted.resize(image_size[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(converted)
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

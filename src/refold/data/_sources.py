@@ -1,21 +1,13 @@
-"""Open whatever the user names: arrays, tables of any library, files, folders of pictures."""
+"""Records in memory, and how their owner wants results back."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from refold._errors import DataError
-from refold.data._files import read_file
-from refold.data._frames import FrameKind, frame_kind, from_arrow, to_arrow
-from refold.data._pictures import is_picture, picture_files, read_pictures
-
-Progress = Callable[[int, int], None]
+from refold.data._frames import FrameKind, from_arrow
 
 
 @dataclass(frozen=True)
@@ -31,6 +23,12 @@ class Source:
         Whose table it was; None for arrays.
     original : object
         The user's own table, whose index and dtypes results take over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [chunk.size for chunk in Source(np.zeros((5, 2))).chunks(2)]
+    [2, 2, 1]
     """
 
     values: Any
@@ -43,6 +41,33 @@ class Source:
         """Number of records."""
         return len(self.values)
 
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of one record in memory."""
+        return -(-int(self.values.nbytes) // max(self.size, 1))
+
+    def chunks(self, rows: int) -> Iterator["Source"]:
+        """Yield the records in order, at most `rows` at a time; nothing is copied."""
+        for start in range(0, self.size, rows):
+            yield self._part(slice(start, start + rows))
+
+    def select(self, columns: Sequence[str]) -> "Source":
+        """Return the source with these columns of its table only.
+
+        Raises
+        ------
+        DataError
+            If it holds no table, or the table lacks one of them.
+        """
+        known = self.values.column_names if isinstance(self.values, pa.Table) else None
+        check_columns(columns, known)
+        original = self.original
+        if self.frame in ("pandas", "polars") and original is not None:
+            names = self.values.column_names
+            places = [names.index(name) for name in columns]
+            original = original.iloc[:, places] if self.frame == "pandas" else original[:, places]
+        return replace(self, values=self.values.select(list(columns)), original=original)
+
     def give_back(self, records: Any) -> Any:
         """Return decoded records in the kind of container that was opened."""
         if self.frame is None or not isinstance(records, pa.Table):
@@ -50,85 +75,25 @@ class Source:
         like = self.original if len(records) == self.size else None
         return from_arrow(records, self.frame, like)
 
+    def _part(self, part: slice) -> "Source":
+        original = self.original
+        if self.frame in ("pandas", "polars") and original is not None:
+            original = original.iloc[part] if self.frame == "pandas" else original[part]
+        return Source(self.values[part], self.names[part], self.frame, original)
 
-def open_source(data: Any, *, image_size: tuple[int, int] | None = None, progress: Progress | None = None) -> Source:
-    """Open data of any kind that refold accepts.
 
-    Parameters
-    ----------
-    data : array-like, table, path or list of paths
-        Arrays of shape (n, features), (n, H, W) or (n, H, W, C); tables of pandas, polars, pyarrow or anything
-        with Arrow's C stream; paths of CSV, TSV, Parquet, Feather, ``.npy`` and ``.npz`` files (one array of
-        several is named as ``file.npz::name``), of folders of pictures, or a list of picture files.
-    image_size : (height, width), optional
-        Resize pictures to this size; without it all must have the same size.
-    progress : callable, optional
-        Called with (done, total) while pictures are read.
-
-    Returns
-    -------
-    Source
+def check_columns(columns: Sequence[str], known: Sequence[str] | None) -> None:
+    """Refuse columns that are not among the known ones; None stands for records that are no table.
 
     Raises
     ------
     DataError
-        If the data cannot be read; the message says why and what is allowed.
-
-    Examples
-    --------
-    >>> open_source([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).size
-    3
     """
-    if isinstance(data, Source):
-        return data
-    source = _open(data, image_size, progress)
-    if source.size == 0:
-        raise DataError("the data hold no records; give at least one")
-    return source
-
-
-def _open(data: Any, image_size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    if isinstance(data, str | os.PathLike):
-        return _open_path(str(data), image_size, progress)
-    if _is_list_of_pictures(data):
-        files = [Path(item) for item in data]
-        return Source(read_pictures(files, image_size, progress)[0], tuple(path.name for path in files))
-    kind = frame_kind(data)
-    if kind is not None:
-        return Source(to_arrow(data), frame=kind, original=data)
-    return Source(_checked_array(data))
-
-
-def _open_path(text: str, image_size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    path = Path(text)
-    if path.is_dir():
-        return _open_folder(path, image_size, progress)
-    if is_picture(path):
-        return Source(read_pictures([path], image_size, progress)[0], (path.name,))
-    values = read_file(text)
-    return Source(values, frame="pyarrow" if isinstance(values, pa.Table) else None)
-
-
-def _open_folder(folder: Path, image_size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    values, kept = read_pictures(picture_files(folder), image_size, progress)
-    return Source(values, tuple(path.relative_to(folder).as_posix() for path in kept))
-
-
-def _is_list_of_pictures(data: Any) -> bool:
-    return (
-        isinstance(data, list | tuple)
-        and len(data) > 0
-        and all(isinstance(item, str | os.PathLike) and is_picture(Path(item)) for item in data)
-    )
-
-
-def _checked_array(data: Any) -> NDArray[Any]:
-    from sklearn.utils.validation import check_array
-
-    if isinstance(data, np.ndarray) and data.ndim > 4:
-        raise DataError(
-            f"X has {data.ndim} dimensions {data.shape}; allowed are (n, features), (n, H, W) and (n, H, W, C); "
-            "reshape it"
-        )
-    checked: NDArray[Any] = check_array(data, dtype="numeric", allow_nd=True, ensure_all_finite=False, input_name="X")
-    return checked
+    if known is None:
+        raise DataError("columns are chosen by name, and the data are not a table; give a table")
+    if not columns:
+        raise DataError("no column is chosen; name at least one")
+    for name in columns:
+        if name not in known:
+            shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+            raise DataError(f"the table has no column {name!r}; its columns are {shown}")

@@ -1,10 +1,9 @@
 """Tables of mixed columns: numbers, texts, truth values, dates, with missing cells."""
 
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from refold._errors import DataError, RefoldWarning
+from refold.data._arrow_types import ColumnKind, arrow_type, fits_float32, kind_of_type, plain_values, storage_type
+from refold.data._counting import MAX_CATEGORIES, ColumnCounter, count_columns
 from refold.data._frames import check_names
 
-ColumnKind = Literal["number", "integer", "category", "date", "empty"]
-Numbers = NDArray[np.float64]
+Numbers = NDArray[np.float32] | NDArray[np.float64]
 
-MAX_CATEGORIES = 100
+_ROWS_TOGETHER, _COLUMNS_TOGETHER = 4096, 32  # put side by side at a time, so that they stay in the cache
 _A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _CALENDAR_DAYS = (-719_162, 2_932_896)  # since 1970: the years 1 to 9999
 _INSTANT_DAYS = (-719_161, 2_932_895)  # a day less at both ends, for time zones
@@ -49,12 +49,23 @@ class Column:
     @classmethod
     def fit(cls, name: str, values: pa.ChunkedArray) -> "Column":
         """Learn kind, type and categories of the column from its values."""
-        kind = _kind(name, values)
-        categories = _frequent_categories(name, values) if kind == "category" else ()
-        return cls(name, kind, str(values.type), categories)
+        counter = ColumnCounter(name, values.type)
+        counter.add(values)
+        return cls.counted(counter)
+
+    @classmethod
+    def counted(cls, counter: ColumnCounter) -> "Column":
+        """Return the column whose values were counted."""
+        return cls(counter.name, counter.kind, str(counter.type), counter.categories())
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 where it holds every value of the column exactly, else float64."""
+        single = self.kind in ("category", "empty") or fits_float32(self.type)
+        return np.dtype(np.float32 if single else np.float64)
 
     def encode(self, values: pa.ChunkedArray) -> Numbers:
-        """Return the values as float64 of shape (n,): numbers, codes or days since 1970; missing is NaN."""
+        """Return the values as `dtype` of shape (n,): numbers, codes or days since 1970; missing is NaN."""
         try:
             return _ENCODERS[self.kind](self, values)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -79,7 +90,7 @@ class Column:
             raise DataError(
                 f"a column cannot be of kind {str(kind)[:40]!r}; known are {_listed(get_args(ColumnKind))}"
             )
-        if kind not in ("empty", _kind_of_type(_arrow_type(type_))):
+        if kind not in ("empty", kind_of_type(arrow_type(type_))):
             raise DataError(f"the column {name!r} of type {type_} cannot be of kind {kind!r}")
         column = cls(name, kind, type_, tuple(description["categories"]))
         _check_categories(column, description["categories"])
@@ -91,7 +102,11 @@ class TableAdapter:
     """What a table looks like, and the way to a matrix of numbers and back.
 
     A value of a category column that was not seen in `fit`, or that was not among the
-    `MAX_CATEGORIES` most frequent ones, counts as missing.
+    100 most frequent ones, counts as missing.
+
+    Parameters
+    ----------
+    columns : tuple of Column
 
     Examples
     --------
@@ -113,10 +128,32 @@ class TableAdapter:
     @classmethod
     def fit(cls, table: pa.Table) -> "TableAdapter":
         """Learn the columns of `table`."""
-        if table.num_columns == 0:
-            raise DataError("the table has no columns; give at least one")
-        check_names(table.column_names)
-        return cls(tuple(Column.fit(name, table[name]) for name in table.column_names))
+        return cls.fit_chunks([table], table.schema)
+
+    @classmethod
+    def fit_chunks(cls, chunks: Iterable[pa.Table], schema: pa.Schema) -> "TableAdapter":
+        """Learn the columns of a table that comes in chunks; memory does not grow with their number.
+
+        Parameters
+        ----------
+        chunks : iterable of pyarrow.Table
+            No more of them are taken than it needs to know the columns.
+        schema : pyarrow.Schema
+            Names and types of the columns of every chunk.
+
+        Raises
+        ------
+        DataError
+            If there is no column, a name occurs twice, or a column cannot be learned.
+        """
+        counters = column_counters(schema)
+        count_columns(counters, chunks)
+        return cls.counted(counters)
+
+    @classmethod
+    def counted(cls, counters: Iterable[ColumnCounter]) -> "TableAdapter":
+        """Return the adapter for columns whose values were counted."""
+        return cls(tuple(Column.counted(counter) for counter in counters))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -133,11 +170,30 @@ class TableAdapter:
         """None: columns differ."""
         return None
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the numbers: float32 where it holds every value of every column exactly, else float64."""
+        return np.result_type(*[column.dtype for column in self.columns])
+
     def encode(self, table: pa.Table) -> Numbers:
-        """Return the table as float64 of shape (n, columns), NaN where a cell is missing.
+        """Return the table as numbers of shape (n, columns) of `dtype`, NaN where a cell is missing.
 
         Columns are taken by name; other columns of the table are left aside.
+
+        Raises
+        ------
+        DataError
+            If the table lacks a column, or one holds an infinite value or values of another kind than in `fit`.
         """
+        self._check_has_columns(table)
+        numbers = np.empty((len(table), len(self.columns)), self.dtype)
+        for start in range(0, len(self.columns), _COLUMNS_TOGETHER):
+            group = self.columns[start : start + _COLUMNS_TOGETHER]
+            encoded = [column.encode(table[column.name]) for column in group]
+            _put_side_by_side(encoded, numbers[:, start : start + _COLUMNS_TOGETHER])
+        return numbers
+
+    def _check_has_columns(self, table: pa.Table) -> None:
         check_names(table.column_names)
         missing = [column.name for column in self.columns if column.name not in table.column_names]
         if missing:
@@ -145,7 +201,6 @@ class TableAdapter:
                 f"the table lacks {_listed(missing)}; it must have every column that was fitted: "
                 f"{_listed([column.name for column in self.columns])}"
             )
-        return np.column_stack([column.encode(table[column.name]) for column in self.columns])
 
     def decode(self, numbers: Numbers) -> pa.Table:
         """Return a matrix of numbers of shape (n, columns) as a table with the user's names and types."""
@@ -166,59 +221,30 @@ class TableAdapter:
         return cls(columns)
 
 
+def column_counters(schema: pa.Schema) -> list[ColumnCounter]:
+    """Return a counter for each column.
+
+    Raises
+    ------
+    DataError
+        If there is no column, a name occurs twice, or a column cannot be learned.
+    """
+    if len(schema) == 0:
+        raise DataError("the table has no columns; give at least one")
+    check_names(schema.names)
+    return [ColumnCounter(column.name, column.type) for column in schema]
+
+
+def _put_side_by_side(columns: Sequence[Numbers], matrix: Numbers) -> None:
+    for start in range(0, len(matrix), _ROWS_TOGETHER):
+        rows = slice(start, start + _ROWS_TOGETHER)
+        for place, column in enumerate(columns):
+            matrix[rows, place] = column[rows]
+
+
 def _listed(names: Sequence[str], most: int = 8) -> str:
     shown = ", ".join(repr(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-# --- learning a column -----------------------------------------------------------------------------------------
-
-
-def _kind(name: str, values: pa.ChunkedArray) -> ColumnKind:
-    kind = _kind_of_type(values.type)
-    if kind is None:
-        raise DataError(
-            f"column {name!r} holds {values.type}; allowed are numbers, texts, truth values and dates: "
-            "convert the column or leave it out"
-        )
-    return "empty" if values.null_count == len(values) else kind
-
-
-def _kind_of_type(type_: pa.DataType) -> ColumnKind | None:
-    is_ = pa.types
-    if is_.is_dictionary(type_):
-        inner = _kind_of_type(type_.value_type)
-        return None if inner is None else "category"
-    if is_.is_boolean(type_) or _is_text(type_):
-        return "category"
-    if is_.is_integer(type_) or is_.is_time(type_) or is_.is_duration(type_):
-        return "integer"
-    if is_.is_floating(type_) or is_.is_decimal(type_):
-        return "number"
-    if is_.is_date(type_) or is_.is_timestamp(type_):
-        return "date"
-    return "empty" if is_.is_null(type_) else None
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
-
-
-def _frequent_categories(name: str, values: pa.ChunkedArray) -> tuple[Any, ...]:
-    plain = _plain(values).drop_null()
-    counts = pc.value_counts(plain.cast(_storage_type(plain.type))).to_pylist()
-    counts.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
-    kept = counts[:MAX_CATEGORIES]
-    covered = sum(entry["counts"] for entry in kept) / sum(entry["counts"] for entry in counts)
-    if covered < 0.5:
-        warnings.warn(
-            f"column {name!r} has {len(counts)} different texts in {len(values)} rows, too many to learn; the "
-            f"{MAX_CATEGORIES} most frequent are kept and the others count as missing: leave the column out "
-            "if it is an identifier",
-            RefoldWarning,
-            stacklevel=2,
-        )
-    return tuple(entry["values"] for entry in kept)
 
 
 def _check_categories(column: Column, listed: Any) -> None:
@@ -236,28 +262,15 @@ def _check_categories(column: Column, listed: Any) -> None:
 
 def _known(column: Column) -> pa.Array:
     """Return the categories as an Arrow array of the values' type."""
-    type_ = _arrow_type(column.type, plain=True)
-    return pa.array(column.categories, type=_storage_type(type_)).cast(type_)
-
-
-def _storage_type(type_: pa.DataType) -> pa.DataType:
-    """Return the type in which categories of `type_` are plain values."""
-    if pa.types.is_decimal(type_):
-        return pa.string()
-    if pa.types.is_date32(type_) or pa.types.is_time32(type_):
-        return pa.int32()
-    return pa.int64() if pa.types.is_temporal(type_) else type_
-
-
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    type_ = arrow_type(column.type, plain=True)
+    return pa.array(column.categories, type=storage_type(type_)).cast(type_)
 
 
 # --- to numbers ------------------------------------------------------------------------------------------------
 
 
 def _encode_number(column: Column, values: pa.ChunkedArray) -> Numbers:
-    numbers = _float64(values.cast(pa.float64(), safe=False))
+    numbers = _floats(column, values)
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers))[0])
         raise DataError(
@@ -275,7 +288,7 @@ def _encode_integer(column: Column, values: pa.ChunkedArray) -> Numbers:
 
 
 def _encode_category(column: Column, values: pa.ChunkedArray) -> Numbers:
-    plain = _plain(values)
+    plain = plain_values(values)
     known = _known(column)
     if plain.type != known.type:
         plain = plain.cast(known.type)
@@ -288,20 +301,22 @@ def _encode_category(column: Column, values: pa.ChunkedArray) -> Numbers:
             RefoldWarning,
             stacklevel=2,
         )
-    return _float64(codes.cast(pa.float64()))
+    return _floats(column, codes)
 
 
 def _encode_date(column: Column, values: pa.ChunkedArray) -> Numbers:
     instants = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None)), safe=False)
-    return _float64(instants.cast(pa.int64()).cast(pa.float64(), safe=False)) / _A_DAY["us"]
+    return _floats(column, instants.cast(pa.int64())) / _A_DAY["us"]
 
 
 def _encode_empty(column: Column, values: pa.ChunkedArray) -> Numbers:
-    return np.full(len(values), np.nan)
+    return np.full(len(values), np.nan, column.dtype)
 
 
-def _float64(values: pa.ChunkedArray) -> Numbers:
-    return np.asarray(pc.fill_null(values, float("nan")).to_numpy(), dtype=np.float64)
+def _floats(column: Column, values: pa.ChunkedArray) -> Numbers:
+    """Return values as numbers of the column's dtype, missing ones as NaN; not copied where they are that already."""
+    floats: Numbers = values.cast(pa.from_numpy_dtype(column.dtype), safe=False).to_numpy()
+    return floats
 
 
 _ENCODERS = {
@@ -317,7 +332,7 @@ _ENCODERS = {
 
 
 def _decode_number(column: Column, numbers: Numbers) -> pa.Array:
-    type_ = _arrow_type(column.type)
+    type_ = arrow_type(column.type)
     array = pa.array(numbers, from_pandas=True)
     if pa.types.is_decimal(type_):
         array = pc.round(array, ndigits=type_.scale)
@@ -325,7 +340,7 @@ def _decode_number(column: Column, numbers: Numbers) -> pa.Array:
 
 
 def _decode_integer(column: Column, numbers: Numbers) -> pa.Array:
-    type_ = _arrow_type(column.type)
+    type_ = arrow_type(column.type)
     lowest, highest = _integer_limits(type_)
     # the largest float64 that is still inside the type
     top = highest if highest < 2**53 else np.nextafter(float(highest), 0)
@@ -350,12 +365,12 @@ def _decode_category(column: Column, numbers: Numbers) -> pa.Array:
     missing = np.isnan(numbers)
     codes = _within(numbers, (0, len(column.categories) - 1)).astype(np.int64)
     values = _known(column).take(pa.array(codes, mask=missing))
-    type_ = _arrow_type(column.type)
+    type_ = arrow_type(column.type)
     return values.dictionary_encode().cast(type_) if pa.types.is_dictionary(type_) else values
 
 
 def _decode_date(column: Column, numbers: Numbers) -> pa.Array:
-    type_ = _arrow_type(column.type)
+    type_ = arrow_type(column.type)
     missing = np.isnan(numbers)
     if pa.types.is_date(type_):
         whole = np.rint(_within(numbers, _CALENDAR_DAYS)).astype(np.int32)
@@ -374,7 +389,7 @@ def _within(numbers: Numbers, limits: tuple[float, float]) -> Numbers:
 
 
 def _decode_empty(column: Column, numbers: Numbers) -> pa.Array:
-    return pa.nulls(len(numbers), type=_arrow_type(column.type))
+    return pa.nulls(len(numbers), type=arrow_type(column.type))
 
 
 _DECODERS = {
@@ -384,28 +399,3 @@ _DECODERS = {
     "date": _decode_date,
     "empty": _decode_empty,
 }
-
-
-# --- Arrow types as text ---------------------------------------------------------------------------------------
-
-_WITH_ZONE = re.compile(r"timestamp\[(s|ms|us|ns), tz=([\w+\-/:]{1,64})\]")
-_DECIMAL = re.compile(r"decimal(32|64|128|256)\((\d{1,2}), (-?\d{1,2})\)")
-_DICTIONARY = re.compile(r"dictionary<values=([^<>]+), indices=(u?int(?:8|16|32|64)), ordered=([01])>")
-
-
-def _arrow_type(text: str, *, plain: bool = False) -> pa.DataType:
-    """Return the Arrow type that prints as `text`; with `plain`, the values' type of a dictionary."""
-    if found := _DICTIONARY.fullmatch(text):
-        values = _arrow_type(found[1])
-        return values if plain else pa.dictionary(pa.type_for_alias(found[2]), values, found[3] == "1")
-    try:
-        if found := _WITH_ZONE.fullmatch(text):
-            return pa.timestamp(found[1], tz=found[2])
-        if found := _DECIMAL.fullmatch(text):
-            return getattr(pa, f"decimal{found[1]}")(int(found[2]), int(found[3]))
-        return pa.type_for_alias(_ALIASES.get(text, text))
-    except ValueError as error:
-        raise DataError(f"{text[:80]!r} is not an Arrow type that a table column can have") from error
-
-
-_ALIASES = {"date32[day]": "date32", "date64[ms]": "date64"}
