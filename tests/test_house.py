@@ -93,6 +93,7 @@ def test_every_public_name_of_a_room_resolves(room):
 def test_the_public_names_of_the_package_are_exactly_these():
     assert sorted(refold.__all__) == [
         "Autoencoder",
+        "CheckpointError",
         "DataError",
         "DivergedError",
         "MissingExtraError",

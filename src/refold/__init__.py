@@ -10,6 +10,7 @@
 from typing import TYPE_CHECKING
 
 from refold._errors import (
+    CheckpointError,
     DataError,
     DivergedError,
     MissingExtraError,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Autoencoder",
+    "CheckpointError",
     "DataError",
     "DivergedError",
     "MissingExtraError",

@@ -6,6 +6,7 @@
     ├── DataError          (ValueError)       the data cannot be used as it is
     ├── ParameterError     (ValueError)       a parameter has a value that is not allowed
     ├── ModelFileError     (ValueError)       a model file is broken, altered, too new or hostile
+    ├── CheckpointError    (ValueError)       a checkpoint is of another training
     ├── DivergedError      (ArithmeticError)  training left the finite numbers
     └── MissingExtraError  (ImportError)      an optional package is needed and absent
 
@@ -37,6 +38,10 @@ class ParameterError(RefoldError, ValueError):
 
 class ModelFileError(RefoldError, ValueError):
     """A model file is broken, altered, too new, or not a model file."""
+
+
+class CheckpointError(RefoldError, ValueError):
+    """A checkpoint belongs to other data or other settings, or is no checkpoint."""
 
 
 class DivergedError(RefoldError, ArithmeticError):

@@ -4,6 +4,8 @@ A parameter is a dataclass field made by `declare`. What it may be is a `Rule`; 
 """
 
 import math
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
@@ -223,6 +225,46 @@ def height_and_width() -> Rule:
 def text(description: str) -> Rule:
     """Allow any text."""
     return Rule(description, lambda value: isinstance(value, str), str)
+
+
+def path(description: str) -> Rule:
+    """Allow texts and path-like objects."""
+    return Rule(description, lambda value: isinstance(value, str | os.PathLike), str)
+
+
+def byte_size() -> Rule:
+    """Allow whole numbers of bytes, and texts such as "900MB" or "1.5GiB"."""
+
+    def accepts(value: Any) -> bool:
+        return (_is(value, Integral) and value >= 1) or (
+            isinstance(value, str) and _BYTES.fullmatch(value) is not None
+        )
+
+    return Rule("a number of bytes such as 900000000 or '900MB'", accepts, bytes_of)
+
+
+_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) *([kmgt]i?)?b?", re.IGNORECASE)
+
+
+def bytes_of(text: str | int) -> int:
+    """Return the bytes that a number or a text such as "900MB" stands for.
+
+    Examples
+    --------
+    >>> bytes_of("900MB"), bytes_of("1.5 GiB"), bytes_of(2048)
+    (900000000, 1610612736, 2048)
+    """
+    found = _BYTES.fullmatch(str(text).strip())
+    if found is None:
+        raise ValueError(text)
+    unit = (found[2] or "").lower()
+    base = 1024 if unit.endswith("i") else 1000
+    return int(float(found[1]) * base ** ("kmgt".index(unit[0]) + 1 if unit else 0))
+
+
+def is_iterable(value: Any) -> bool:
+    """Say whether a value is a list or tuple."""
+    return isinstance(value, list | tuple)
 
 
 def anything(description: str, accepts: Callable[[Any], bool]) -> Rule:

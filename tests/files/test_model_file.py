@@ -339,7 +339,6 @@ ATTACKS = {
     "an unknown loss": setting("parameters", "loss", to="eval"),
     "an unreadable penalty": setting("parameters", "penalty", to="__import__('os')"),
     "an unreadable corruption": setting("parameters", "corruption", to="gaussian(1e99)"),
-    "an encoder that is a text": setting("parameters", "encoder", to="torch.nn.Linear"),
     "no fitted attributes": lacking("fitted"),
     "a fitted attribute missing": lacking("fitted", "history_"),
     "a history that is a number": setting("fitted", "history_", to=5),
@@ -420,3 +419,17 @@ def test_loading_takes_no_code_from_the_file(tmp_path, honest, monkeypatch):
     monkeypatch.setattr(torch, "load", forbidden)
     refold.load(honest[0])
     assert io.BytesIO(honest[0].read_bytes()).read(1)
+
+
+def test_what_belongs_to_a_run_is_neither_written_nor_read(rows, tmp_path):
+    path = tmp_path / "model.safetensors"
+    run = {"checkpoint": str(tmp_path / "run"), "track": str(tmp_path / "log.jsonl"), "max_memory": 10**9}
+    model = refold.Autoencoder(latent_dim=2, hidden=(8,), max_epochs=1, random_state=0, **run).fit(rows)
+    model.save(path)
+    assert str(tmp_path).encode() not in path.read_bytes()
+    loaded = refold.load(path)
+    assert loaded.checkpoint is None and loaded.track is None and loaded.max_memory == "auto"
+    model_file = read_model_file(path)
+    model_file.header["parameters"]["checkpoint"] = "/elsewhere"
+    write_model_file(model_file, path)
+    assert refold.load(path).checkpoint is None

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from refold._parameters import bytes_of
 from refold.cli._options import with_parameters
 from refold.cli._talk import INTERRUPTED, answer, plain_errors, say
 from refold.estimators import AutoencoderParameters
@@ -29,6 +30,14 @@ Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA_HELP)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .safetensors file that refold fit wrote.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        parser=bytes_of,
+        help="Read data that need more than this (such as 900MB) part by part. [default: half of the free memory]",
+    ),
+]
 Drop = Annotated[
     list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave a column out, such as an id or a label.")
 ]
@@ -52,6 +61,7 @@ def fit(
       refold fit mnist.npz::x_train -o digits.safetensors --latent-dim 2
       refold fit pictures/ -o pictures.safetensors --image-size 64x64 --latent-dim 32
       refold fit scans.npy -o clean.safetensors --corruption "gaussian(0.2)"
+      refold fit 'logs/*.parquet' -o logs.safetensors --max-memory 2GB --checkpoint logs.checkpoint
     """
     with plain_errors():
         from refold.cli._commands import fit_model
@@ -74,12 +84,14 @@ def embed(
         typer.Option("--keep", metavar="COLUMN", help="Copy a column of the data beside the code, such as an id."),
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Add the reconstruction error of every record.")] = False,
+    max_memory: MaxMemory = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Write the code of every record as a table.
 
-    Its columns are autoencoder0, autoencoder1, ...; pictures have a column "file" besides.
+    Its columns are autoencoder0, autoencoder1, ...; pictures have a column "file" besides. Data of any size go
+    through part by part.
 
     \b
     Example:
@@ -88,7 +100,7 @@ def embed(
     with plain_errors():
         from refold.cli._commands import embed_data
 
-        result = embed_data(model, data, output, keep or [], errors, quiet)
+        result = embed_data(model, data, output, keep or [], errors, max_memory, quiet)
         if json and output is not None:
             answer(result)
 
@@ -100,6 +112,7 @@ def reconstruct(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A .parquet, .csv, .npy or .npz file, or a folder for pictures.")
     ],
+    max_memory: MaxMemory = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -114,7 +127,7 @@ def reconstruct(
     with plain_errors():
         from refold.cli._commands import reconstruct_data
 
-        result = reconstruct_data(model, data, output, quiet)
+        result = reconstruct_data(model, data, output, max_memory, quiet)
         if json:
             answer(result)
 
@@ -145,20 +158,57 @@ def generate(
 
 
 @app.command()
-def info(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A model, or any data that refold can read.")],
+def export(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the file goes; ends in .onnx.")],
+    part: Annotated[
+        str,
+        typer.Option(
+            metavar="whole|encoder|decoder",
+            help="Records to rebuilt records, records to codes, or codes to rebuilt records.",
+        ),
+    ] = "whole",
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Say what a model or a data file holds.
+    """Write a model as one ONNX file for other programs.
+
+    The file takes and gives raw values: scaling, missing cells, categories and ranges are inside. It is written only
+    if ONNX Runtime gives the same numbers, to 1e-4. Needs the extra onnx.
 
     \b
     Example:
-      refold info people.safetensors
+      refold export digits.safetensors -o encoder.onnx --part encoder
     """
     with plain_errors():
-        from refold.cli._info import describe_file, print_description
+        from refold.cli._exporting import export_model
 
-        description = describe_file(file)
+        result = export_model(model, output, part, quiet)
+        if json:
+            answer(result)
+
+
+@app.command()
+def info(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="A model, or any data that refold can read.")
+    ] = None,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="Say what this machine can do and how it is used.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say what a model or a data file holds, or how this machine trains.
+
+    \b
+    Examples:
+      refold info people.safetensors
+      refold info --machine
+    """
+    with plain_errors():
+        from refold.cli._info import describe, print_description
+
+        description = describe(file, machine)
         if json:
             answer(description)
         else:

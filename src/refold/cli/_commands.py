@@ -1,21 +1,25 @@
 """What the commands do, once their words are understood."""
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from refold._errors import DataError, ParameterError
-from refold.cli._talk import reading_progress, say
-from refold.data import Source, open_source, write_records
-from refold.estimators import Autoencoder, PCABaseline, load
+from refold._parameters import check_parameters
+from refold.cli._talk import reading_progress, say, working_progress
+from refold.data import RecordWriter, Source, Stream, open_source, prefetched, write_records
+from refold.estimators import Autoencoder, PCABaseline, chunk_rows, load, memory_for_records
 
 _FEWEST_TO_JUDGE_BY = 10
+_RECORDS_AT_ONCE = 1 << 16
 _RECORD_ENDINGS = (".parquet", ".csv", ".npy", ".npz", "")
 
 
@@ -25,14 +29,18 @@ def fit_model(
     """Fit, save, and report the share of variance that survives beside PCA's."""
     check_output(output, (".safetensors",))
     model = Autoencoder(**parameters, verbose=0 if quiet else 1)
-    source = without(open_data(data, quiet, parameters.get("image_size")), drop)
+    check_parameters(model)
+    opened = without(open_data(data, quiet, model.image_size, memory_for_records(model)), drop)
+    if not quiet and isinstance(opened, Stream):
+        say(f"{opened.size} records are more than --max-memory holds; they are read from disk as they are used")
     start = time.perf_counter()
-    model.fit(source)
+    model.fit(opened)
     model.save(output)
-    judged = _variance_kept(model, source)
+    _remove_checkpoint(model)
+    judged = _variance_kept(model, opened)
     result = {
         "model": str(output),
-        "records": source.size,
+        "records": opened.size,
         "latent_dim": model.latent_dim,
         "epochs": model.n_iter_,
         "seconds": round(time.perf_counter() - start, 1),
@@ -46,22 +54,46 @@ def fit_model(
     return result
 
 
-def _variance_kept(model: Autoencoder, source: Source) -> dict[str, Any]:
+def _remove_checkpoint(model: Autoencoder) -> None:
+    """Remove the checkpoint of a training that is over and saved; that of an interrupted one stays."""
+    if model.checkpoint is not None and model.stopped_ != "interrupted":
+        Path(model.checkpoint).unlink(missing_ok=True)
+
+
+def _variance_kept(model: Autoencoder, opened: Source | Stream) -> dict[str, Any]:
     """Judge model and PCA on the records held out of training, or on all where too few were."""
     held_out = model.held_out_
-    training = np.setdiff1d(np.arange(source.size), held_out)
-    few = len(held_out) < _FEWEST_TO_JUDGE_BY
-    learned, judged = (source, source) if few else (_part(source, training), _part(source, held_out))
+    training = np.setdiff1d(np.arange(opened.size), held_out)
+    if len(held_out) < _FEWEST_TO_JUDGE_BY:
+        learned = judged = opened
+        judged_by = "all records"
+    else:
+        some = np.linspace(0, len(training) - 1, min(len(training), PCABaseline.MOST_RECORDS)).astype(int)
+        learned, judged = _parts(opened, training[some], held_out)
+        judged_by = f"{len(held_out)} records held out of training"
     return {
-        "judged_by": "all records" if few else f"{len(held_out)} records held out of training",
+        "judged_by": judged_by,
         "variance_kept": model.score(judged),
         "variance_kept_by_pca": PCABaseline(model, learned).score(judged),
     }
 
 
-def _part(source: Source, places: np.ndarray[Any, Any]) -> Source:
-    values = source.values.take(pa.array(places)) if isinstance(source.values, pa.Table) else source.values[places]
-    return Source(values, frame="pyarrow" if source.frame else None)
+def _parts(opened: Source | Stream, *choices: NDArray[np.intp]) -> list[Source]:
+    """Return the records at several choices of places, each sorted, in one pass over all."""
+    found: list[list[Any]] = [[] for _ in choices]
+    start = 0
+    for chunk in opened.chunks(_RECORDS_AT_ONCE):
+        for parts, places in zip(found, choices, strict=True):
+            first, last = np.searchsorted(places, (start, start + chunk.size))
+            if last > first:
+                parts.append(_taken(chunk.values, places[first:last] - start))
+        start += chunk.size
+    frame: Any = "pyarrow" if opened.frame else None
+    return [Source(pa.concat_tables(parts) if frame else np.concatenate(parts), frame=frame) for parts in found]
+
+
+def _taken(values: Any, places: NDArray[np.intp]) -> Any:
+    return values.take(pa.array(places)) if isinstance(values, pa.Table) else values[places]
 
 
 def _report_fit(result: dict[str, Any]) -> None:
@@ -98,23 +130,55 @@ def check_output(path: Path, endings: tuple[str, ...]) -> None:
 
 
 def embed_data(
-    model_path: Path, data: str, output: Path | None, keep: Sequence[str], errors: bool, quiet: bool
+    model_path: Path,
+    data: str,
+    output: Path | None,
+    keep: Sequence[str],
+    errors: bool,
+    max_memory: int | str | None,
+    quiet: bool,
 ) -> dict[str, Any]:
-    """Write the codes of the records."""
+    """Write the codes of the records, part by part."""
     if output is not None:
         check_output(output, (".parquet", ".csv", ".npy"))
-    model = load(model_path)
-    source = open_data(data, quiet, model.image_size)
-    table = _code_table(model, source, keep, errors)
+    model, opened = _model_and_data(model_path, data, max_memory, quiet)
     if output is None:
-        from pyarrow import csv
-
-        csv.write_csv(table, sys.stdout.buffer)
+        _write_to_stdout(_code_table(model, chunk, keep, errors) for chunk in _chunks(model, opened))
         return {}
-    write_records(model.transform(source) if output.suffix == ".npy" else table, output)
+    as_array = output.suffix == ".npy"
+    with RecordWriter(output, opened.size) as writer, working_progress(opened.size, quiet) as progress:
+        for chunk in _chunks(model, opened):
+            writer.write(model.transform(chunk) if as_array else _code_table(model, chunk, keep, errors))
+            progress(chunk.size)
     if not quiet:
-        say(f"wrote {len(table)} codes of {model.net_.latent_dim} numbers to {output}")
-    return {"output": str(output), "records": len(table), "latent_dim": model.net_.latent_dim}
+        say(f"wrote {opened.size} codes of {model.net_.latent_dim} numbers to {output}")
+    return {"output": str(output), "records": opened.size, "latent_dim": model.net_.latent_dim}
+
+
+def _model_and_data(
+    model_path: Path, data: str, max_memory: int | str | None, quiet: bool
+) -> tuple[Autoencoder, Source | Stream]:
+    model = load(model_path)
+    if max_memory is not None:
+        model.set_params(max_memory=max_memory)
+    return model, open_data(data, quiet, model.image_size, memory_for_records(model))
+
+
+def _chunks(model: Autoencoder, opened: Source | Stream) -> Iterator[Source]:
+    """Yield the records in parts that memory holds, read ahead where they come from disk."""
+    chunks = opened.chunks(min(_RECORDS_AT_ONCE, chunk_rows(opened, memory_for_records(model))))
+    if isinstance(opened, Source):
+        yield from chunks
+        return
+    with contextlib.closing(prefetched(chunks)) as ahead:
+        yield from ahead
+
+
+def _write_to_stdout(tables: Iterable[pa.Table]) -> None:
+    from pyarrow import csv
+
+    for place, table in enumerate(tables):
+        csv.write_csv(table, sys.stdout.buffer, csv.WriteOptions(include_header=place == 0))
 
 
 def _code_table(model: Autoencoder, source: Source, keep: Sequence[str], errors: bool) -> pa.Table:
@@ -130,15 +194,23 @@ def _code_table(model: Autoencoder, source: Source, keep: Sequence[str], errors:
     return pa.table(columns)
 
 
-def reconstruct_data(model_path: Path, data: str, output: Path, quiet: bool) -> dict[str, Any]:
-    """Write the rebuilt records."""
+def reconstruct_data(
+    model_path: Path, data: str, output: Path, max_memory: int | str | None, quiet: bool
+) -> dict[str, Any]:
+    """Write the rebuilt records, part by part."""
     check_output(output, _RECORD_ENDINGS)
-    model = load(model_path)
-    source = open_data(data, quiet, model.image_size)
-    write_records(model.reconstruct(source), output, source.names)
+    model, opened = _model_and_data(model_path, data, max_memory, quiet)
+    if output.suffix.lower() == ".npz":  # packed as a whole
+        write_records(model.reconstruct(opened), output, opened.names)
+    else:
+        writing = RecordWriter(output, opened.size, opened.names)
+        with writing as writer, working_progress(opened.size, quiet) as progress:
+            for chunk in _chunks(model, opened):
+                writer.write(model.reconstruct(chunk))
+                progress(chunk.size)
     if not quiet:
-        say(f"wrote {source.size} rebuilt records to {output}")
-    return {"output": str(output), "records": source.size}
+        say(f"wrote {opened.size} rebuilt records to {output}")
+    return {"output": str(output), "records": opened.size}
 
 
 def generate_records(model_path: Path, output: Path, count: int, random_state: int | None) -> dict[str, Any]:
@@ -150,30 +222,43 @@ def generate_records(model_path: Path, output: Path, count: int, random_state: i
     return {"output": str(output), "records": count}
 
 
-def open_data(data: str, quiet: bool, image_size: tuple[int, int] | None) -> Source:
-    """Open data with a bar on anything slow."""
+@overload
+def open_data(data: str, quiet: bool, image_size: tuple[int, int] | None) -> Source: ...
+@overload
+def open_data(
+    data: str, quiet: bool, image_size: tuple[int, int] | None, max_memory: int | None
+) -> Source | Stream: ...
+def open_data(
+    data: str, quiet: bool, image_size: tuple[int, int] | None, max_memory: int | None = None
+) -> Source | Stream:
+    """Open data with a bar on anything slow; what needs more than `max_memory` bytes stays on disk."""
     with reading_progress(quiet) as progress:
-        return open_source(data, image_size=image_size, progress=progress)
+        return open_source(data, image_size=image_size, progress=progress, max_memory=max_memory)
 
 
-def without(source: Source, drop: Sequence[str]) -> Source:
-    """Return the source without some columns."""
+def without(opened: Source | Stream, drop: Sequence[str]) -> Source | Stream:
+    """Return the data without some columns."""
     if not drop:
-        return source
+        return opened
     for name in drop:
-        column_of(source, name)
-    kept = source.values.drop_columns(list(drop))
-    return Source(kept, source.names, source.frame)
+        column_of(opened, name)
+    columns = _table_of(opened).column_names
+    return opened.select([name for name in columns if name not in drop])
 
 
-def column_of(source: Source, name: str) -> Any:
-    """Return a column of a table by name."""
-    if not isinstance(source.values, pa.Table):
+def _table_of(opened: Source | Stream) -> Any:
+    return opened.values if isinstance(opened, Source) else opened.head
+
+
+def column_of(opened: Source | Stream, name: str) -> Any:
+    """Return a column of a table by name; of a stream, its beginning."""
+    table = _table_of(opened)
+    if not isinstance(table, pa.Table):
         raise DataError(f"the data have no column {name!r}: they are not a table")
-    if name not in source.values.column_names:
-        known = ", ".join(source.values.column_names[:12])
+    if name not in table.column_names:
+        known = ", ".join(table.column_names[:12])
         raise DataError(f"the table has no column {name!r}; its columns are {known}")
-    return source.values[name]
+    return table[name]
 
 
 def as_labels(values: Any) -> np.ndarray[Any, Any]:

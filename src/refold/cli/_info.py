@@ -4,12 +4,32 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from refold.data import fit_adapter, open_source
+from refold._errors import DataError, ParameterError
+from refold._memory import free_memory
+from refold.data import Source, Stream, fit_adapter, open_source
 from refold.estimators import inspect_file
+
+
+def describe(file: str | None, machine: bool) -> dict[str, Any]:
+    """Return what a file says of itself, or what is known of the machine.
+
+    Raises
+    ------
+    ParameterError
+        If neither is asked for, or both.
+    """
+    if machine == (file is not None):
+        raise ParameterError("give either a FILE or --machine")
+    return _describe_machine() if file is None else describe_file(file)
+
+
+def _describe_machine() -> dict[str, Any]:
+    from refold.cli._machine import describe_machine
+
+    return describe_machine()
 
 
 def describe_file(file: str) -> dict[str, Any]:
@@ -50,22 +70,25 @@ def _record_text(adapter: dict[str, Any]) -> str:
 
 
 def _describe_data(file: str) -> dict[str, Any]:
-    from refold._errors import DataError
-
     try:
-        source = open_source(file)
+        opened = open_source(file, max_memory=free_memory() // 2)
     except DataError as error:
         if "differ in size" not in str(error):
             raise
         return {"file": file, "kind": "pictures of different sizes", "note": str(error)}
-    adapter = fit_adapter(source.values)
-    description = {"file": file, "kind": "data", "count": source.size, "records": _record_text(adapter.to_json())}
-    if isinstance(source.values, pa.Table):
-        description["columns"] = [
-            {**column, "categories": len(column["categories"]), "missing": source.values[column["name"]].null_count}
-            for column in adapter.to_json()["columns"]
-        ]
+    adapter = fit_adapter(opened if isinstance(opened, Stream) else opened.values)
+    described = adapter.to_json()
+    description = {"file": file, "kind": "data", "count": opened.size, "records": _record_text(described)}
+    if isinstance(opened, Stream):
+        description["note"] = "larger than memory: read from disk as it is used"
+    if described["kind"] == "table":
+        description["columns"] = [_column(column, opened) for column in described["columns"]]
     return description
+
+
+def _column(column: dict[str, Any], opened: Source | Stream) -> dict[str, Any]:
+    missing = opened.values[column["name"]].null_count if isinstance(opened, Source) else ""
+    return {**column, "categories": len(column["categories"]), "missing": missing}
 
 
 def print_description(description: dict[str, Any]) -> None:

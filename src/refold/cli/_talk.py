@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
@@ -88,3 +88,17 @@ def reading_progress(quiet: bool) -> Iterator[Any]:
     with Progress(console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def working_progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a callable that is told of finished records and draws a bar on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("working", total=total)
+        yield lambda done: bar.advance(task, done)

@@ -8,16 +8,33 @@ from refold.estimators._parameters import AutoencoderParameters
 if TYPE_CHECKING:
     from refold.estimators._autoencoder import Autoencoder
     from refold.estimators._baseline import PCABaseline
+    from refold.estimators._exporting import ExportReport, export
+    from refold.estimators._preparing import memory_for_records
+    from refold.estimators._records import chunk_rows
     from refold.estimators._storage import inspect_file, load
 
-__all__ = ["Autoencoder", "AutoencoderParameters", "PCABaseline", "inspect_file", "load"]
+__all__ = [
+    "Autoencoder",
+    "AutoencoderParameters",
+    "ExportReport",
+    "PCABaseline",
+    "chunk_rows",
+    "export",
+    "inspect_file",
+    "load",
+    "memory_for_records",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Autoencoder": "._autoencoder",
+        "ExportReport": "._exporting",
+        "chunk_rows": "._records",
+        "export": "._exporting",
         "inspect_file": "._storage",
         "load": "._storage",
+        "memory_for_records": "._preparing",
         "PCABaseline": "._baseline",
     },
 )

@@ -4,11 +4,12 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
-from refold.data import Source, fit_adapter, open_source
+from refold.data import Source, Stream, fit_adapter, open_source, prefetched
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
@@ -26,15 +27,20 @@ from refold.estimators._preparing import (
     check_enough,
     check_same_code,
     check_values,
-    draw_held_out,
-    missing_columns,
+    digest_of,
+    listeners_of,
+    memory_for_records,
     net_spec,
+    placement_of,
     plan_of,
-    scaling_kind,
+    scale_for,
+    settings_of,
 )
-from refold.nets import AutoencoderNet, build_net, measure_scale, start_from_components
+from refold.estimators._records import Records, Survey, chunk_rows, records_in_memory, records_on_disk
+from refold.nets import AutoencoderNet, build_net, start_from_components
 from refold.objectives import ERRORS, Objective, column_errors, mean_error, parse_corruption, parse_penalties
 from refold.train import (
+    Checkpoint,
     History,
     InMemory,
     Listener,
@@ -43,6 +49,7 @@ from refold.train import (
     ProgressBar,
     apply_in_blocks,
     choose_device,
+    seed_of,
     train,
 )
 from refold.train import make_optimizer as new_optimizer
@@ -75,6 +82,9 @@ class Autoencoder(
 
     Attributes
     ----------
+    placement_ : object
+        Where and how the network was trained, with the reasons: device, numbers, memory layout, threads; not kept in
+        files.
     net_ : torch.nn.Module
         The network, from raw numbers to raw numbers; also ``net_.encode`` and ``net_.decode``.
     history_ : dict of str to list
@@ -191,7 +201,24 @@ class Autoencoder(
         codes : ndarray of shape (n, latent_dim), float32
         """
         check_is_fitted(self)
-        return self._apply(self.net_.encode, self._encode(self._open(X)))
+        return np.concatenate(list(self.transform_chunks(X)))
+
+    def transform_chunks(self, X: Any) -> Iterator[Array]:
+        """Yield the codes of records part by part, so that files of any size can be embedded.
+
+        Parameters
+        ----------
+        X : array-like, table, path or list of paths
+            Records of the kind that was fitted. What needs more than `max_memory` is read as it is used; all else
+            is one part.
+
+        Yields
+        ------
+        codes : ndarray of shape (k, latent_dim), float32
+        """
+        check_is_fitted(self)
+        for _, numbers in self._chunks(X):
+            yield self._apply(self.net_.encode, numbers)
 
     def inverse_transform(self, X: Any) -> Any:
         """Return the records that codes stand for.
@@ -224,10 +251,26 @@ class Autoencoder(
         records : ndarray or table
             Like `X`.
         """
+        parts = list(self.reconstruct_chunks(X))
+        if len(parts) == 1:
+            return parts[0]
+        return pa.concat_tables(parts) if isinstance(parts[0], pa.Table) else np.concatenate(parts)
+
+    def reconstruct_chunks(self, X: Any) -> Iterator[Any]:
+        """Yield rebuilt records part by part; see `reconstruct` and `transform_chunks`.
+
+        Parameters
+        ----------
+        X : array-like, table, path or list of paths
+            Records of the kind that was fitted.
+
+        Yields
+        ------
+        records : ndarray or table
+        """
         check_is_fitted(self)
-        source = self._open(X)
-        numbers = self._apply(self.net_, self._encode(source))
-        return source.give_back(self.adapter_.decode(numbers))
+        for source, numbers in self._chunks(X):
+            yield source.give_back(self.adapter_.decode(self._apply(self.net_, numbers)))
 
     def reconstruction_error(self, X: Any) -> Array:
         """Return how much of each record is lost: the mean error over its columns or pixels.
@@ -251,7 +294,7 @@ class Autoencoder(
             targets, seen = self.net_.scaling.targets(raw)
             return mean_error(column_errors(ERRORS[self.loss], self.net_, outputs, targets), seen)
 
-        return self._apply(errors, self._encode(self._open(X)))
+        return np.concatenate([self._apply(errors, numbers) for _, numbers in self._chunks(X)])
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the share of the records' variance that survives the code: 1 all of it, 0 no more than a mean.
@@ -270,10 +313,8 @@ class Autoencoder(
             At most 1.
         """
         check_is_fitted(self)
-        numbers = self._encode(self._open(X))
         counts, sums, squares, lost = 0.0, 0.0, 0.0, 0.0
-        for start in range(0, len(numbers), _RECORDS_AT_ONCE):
-            chunk = numbers[start : start + _RECORDS_AT_ONCE]
+        for chunk in self._small_chunks(X):
             features = self._features(chunk).astype(np.float64)
             seen = ~np.isnan(features)
             counts += seen.sum(axis=0)
@@ -296,7 +337,7 @@ class Autoencoder(
         features : ndarray of shape (n, features), float32
         """
         check_is_fitted(self)
-        return self._features(self._encode(self._open(X)))
+        return np.concatenate([self._features(numbers) for _, numbers in self._chunks(X)])
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Return new records that look like the fitted ones.
@@ -341,6 +382,34 @@ class Autoencoder(
         check_is_fitted(self)
         save(self, path)
 
+    def export(self, path: str | os.PathLike[str], part: str = "whole") -> Any:
+        """Write the model, or a half of it, to one ONNX file for other programs; needs the extra ``onnx``.
+
+        The file takes and gives the user's own numbers, and is written only if ONNX Runtime gives the same ones; how
+        they are compared says `refold.estimators.export`.
+
+        Parameters
+        ----------
+        path : path-like
+            Must end in ``.onnx``.
+        part : {"whole", "encoder", "decoder"}, default="whole"
+            From records to rebuilt records, from records to codes, or from codes to rebuilt records.
+
+        Returns
+        -------
+        report : ExportReport
+            With the largest relative difference and the size of the file.
+
+        Raises
+        ------
+        ModelFileError
+            If the network cannot be written as ONNX, or the numbers differ by more than 1e-4; nothing is written.
+        """
+        from refold.estimators._exporting import export
+
+        check_is_fitted(self)
+        return export(self, path, part)
+
     # --- inside ------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -353,35 +422,59 @@ class Autoencoder(
             self.__dict__ = before
             raise
 
-    def _fit(self, source: Source, going_on: bool) -> None:
-        check_enough(source.size)
+    def _fit(self, opened: Source | Stream, going_on: bool) -> None:
+        check_enough(opened.size)
         seed = self._draw_seed()
-        numbers = self._encode(source, reset=not going_on)
-        training, held_out = draw_held_out(len(numbers), self.validation_fraction, seed)
+        records = self._records(opened, seed, self.validation_fraction, reset=not going_on)
         if going_on:
             check_same_code(self, self.spec_)
             self.net_ = copy.deepcopy(self.net_)
         else:
-            self._build(numbers[training], seed, missing_columns(numbers))
+            self._build(records.survey, seed)
         self._optimizer, self._passes = None, 0
-        plan = plan_of(self, self.net_, len(training), seed)
-        self._train(numbers[training], numbers[held_out] if len(held_out) else None, plan)
-        self.held_out_ = held_out
+        plan = plan_of(self, self.net_, records.size, seed)
+        checkpoint = self._checkpoint(records, plan) if self.checkpoint is not None else None
+        self._train(records, plan, checkpoint)
+        self.held_out_ = records.held_out_places
 
-    def _pass_over(self, source: Source) -> None:
+    def _pass_over(self, opened: Source | Stream) -> None:
         first = not hasattr(self, "net_")
         if first:
-            check_enough(source.size)
-        numbers = self._encode(source, reset=first)
+            check_enough(opened.size)
         seed = self._draw_seed()
+        records = self._records(opened, seed, 0.0, reset=first)
         if first:
-            self._build(numbers, seed, missing_columns(numbers))
+            self._build(records.survey, seed)
         check_same_code(self, self.spec_)
-        plan = plan_of(self, self.net_, len(numbers), seed + self._passes, one_pass=True)
+        plan = plan_of(self, self.net_, records.size, seed + self._passes, one_pass=True)
         if self._optimizer is None:
             self._optimizer = new_optimizer(self.net_, plan)
-        self._train(numbers, None, plan)
+        self._train(records, plan, None)
         self._passes += 1
+
+    def _records(self, opened: Source | Stream, seed: int, fraction: float, *, reset: bool) -> Records:
+        """Return the records to train on and those held out; with `reset`, learn first what they look like."""
+        self._check_columns(opened, reset)
+        if reset:
+            self.adapter_ = fit_adapter(opened if isinstance(opened, Stream) else opened.values)
+            self.frame_ = opened.frame
+        if isinstance(opened, Source):
+            return records_in_memory(self._encode(opened), fraction, seed)
+
+        def check(numbers: Array, start: int) -> None:
+            check_values(numbers, self.missing, self.value_range, is_table=opened.frame is not None, start=start)
+
+        return records_on_disk(opened, self.adapter_, check, fraction, seed, memory_for_records(self))
+
+    def _checkpoint(self, records: Records, plan: Plan) -> Checkpoint:
+        identity = {
+            "data": records.digest(),
+            "parameters": settings_of(self),
+            "network": digest_of(self.net_),
+            "seed": plan.seed,
+            "device": choose_device(self.device).type,
+        }
+        return Checkpoint(self.checkpoint, self.checkpoint_seconds, identity)  # type: ignore[arg-type]
 
     @property
     def _n_features_out(self) -> int:
@@ -397,32 +490,56 @@ class Autoencoder(
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
 
-    def _open(self, X: Any) -> Source:
-        return open_source(X, image_size=self.image_size)
+    def _open(self, X: Any) -> Source | Stream:
+        return open_source(X, image_size=self.image_size, max_memory=memory_for_records(self))
 
     def _draw_seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        """Draw the seed of a fit, or take that of the training that a checkpoint holds, unless one is given."""
+        drawn = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if self.checkpoint is None or isinstance(self.random_state, Integral):
+            return drawn
+        begun = seed_of(self.checkpoint)
+        return drawn if begun is None else begun
 
-    def _encode(self, source: Source, reset: bool = False) -> Array:
-        """Return records as numbers; with `reset`, learn first what they look like."""
-        self._check_columns(source, reset)
-        if reset:
-            self.adapter_ = fit_adapter(source.values)
-            self.frame_ = source.frame
+    def _encode(self, source: Source, start: int = 0) -> Array:
+        """Return records as numbers; `start` is the place of the first one among all."""
         numbers = self.adapter_.encode(as_fitted(source.values, self.adapter_))
-        check_values(numbers, self.missing, self.value_range, is_table=source.frame is not None)
+        check_values(numbers, self.missing, self.value_range, is_table=source.frame is not None, start=start)
         return numbers
 
-    def _check_columns(self, source: Source, reset: bool) -> None:
+    def _chunks(self, X: Any) -> Iterator[tuple[Source, Array]]:
+        """Yield records and the same as numbers: all at once from memory, part by part from disk."""
+        opened = self._open(X)
+        self._check_columns(opened, reset=False)
+
+        def encoded() -> Iterator[tuple[Source, Array]]:
+            start = 0
+            for chunk in opened.chunks(chunk_rows(opened, memory_for_records(self))):
+                yield chunk, self._encode(chunk, start)
+                start += chunk.size
+
+        if isinstance(opened, Source):
+            yield from encoded()
+            return
+        with closing(prefetched(encoded())) as ahead:
+            yield from ahead
+
+    def _small_chunks(self, X: Any) -> Iterator[Array]:
+        for _, numbers in self._chunks(X):
+            for start in range(0, len(numbers), _RECORDS_AT_ONCE):
+                yield numbers[start : start + _RECORDS_AT_ONCE]
+
+    def _check_columns(self, opened: Source | Stream, reset: bool) -> None:
         """Set or check `n_features_in_` and `feature_names_in_`, as scikit-learn does."""
-        if source.frame in ("pandas", "polars"):
-            validate_data(self, source.original, reset=reset, skip_check_array=True)
-        elif isinstance(source.values, np.ndarray) and source.values.ndim == 2:
-            validate_data(self, source.values, reset=reset, skip_check_array=True)
-        elif reset and source.frame is None:
-            self.n_features_in_ = int(np.prod(source.values.shape[1:]))
+        values = opened.values if isinstance(opened, Source) else opened.head
+        if isinstance(opened, Source) and opened.frame in ("pandas", "polars"):
+            validate_data(self, opened.original, reset=reset, skip_check_array=True)
+        elif isinstance(values, np.ndarray) and values.ndim == 2:
+            validate_data(self, values, reset=reset, skip_check_array=True)
+        elif reset and opened.frame is None:
+            self.n_features_in_ = int(np.prod(values.shape[1:]))
         elif reset:
-            names: list[str] = source.values.column_names
+            names: list[str] = values.column_names
             self.n_features_in_, self.feature_names_in_ = len(names), np.array(names, dtype=np.object_)
 
     def _check_codes(self, X: Any) -> Array:
@@ -434,19 +551,16 @@ class Autoencoder(
             )
         return codes
 
-    def _build(self, numbers: Array, seed: int, flagged: Array) -> None:
-        """Measure the scale of the training records and build the network for them."""
-        check_any_value(numbers)
-        kind = scaling_kind(self, numbers, self.adapter_)
-        value_range = self.value_range or (self.adapter_.value_range if kind == "range" else None)
-        names = tuple(column.name for column in getattr(self.adapter_, "columns", ()))
-        scale = replace(measure_scale(numbers, kind, value_range, self.adapter_.n_categories, names), flagged=flagged)
-        self.spec_ = net_spec(self, numbers, self.adapter_, scale)
+    def _build(self, survey: Survey, seed: int) -> None:
+        """Build the network for the training records that were surveyed."""
+        check_any_value(survey)
+        scale = scale_for(self, survey, self.adapter_)
+        self.spec_ = net_spec(self, survey.sample, self.adapter_, scale)
         self._warn_if_not_smaller()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = build_net(self.spec_, scale, copy.deepcopy(self.encoder), copy.deepcopy(self.decoder))
-        start_from_components(net, numbers, seed)
+        start_from_components(net, survey.sample, seed)
         self.net_ = net.to(choose_device(self.device))
 
     def _warn_if_not_smaller(self) -> None:
@@ -462,21 +576,24 @@ class Autoencoder(
     def _objective(self) -> Objective:
         return Objective(ERRORS[self.loss], parse_penalties(self.penalty), parse_corruption(self.corruption))
 
-    def _train(self, numbers: Array, held_out: Array | None, plan: Plan) -> None:
-        device = self._device
+    def _train(self, records: Records, plan: Plan, checkpoint: Checkpoint | None) -> None:
+        self.placement_ = placement_of(self, self.net_, plan.batch_size)
+        device = self.placement_.device
         history = train(
             self.net_,
             self._objective(),
-            InMemory(numbers, device),
-            None if held_out is None else InMemory(held_out, device),
+            records.deal(device),
+            InMemory(records.held_out, device) if len(records.held_out) else None,
             plan,
+            self.placement_,
             self._listeners(),
             self._optimizer,
+            checkpoint,
         )
         self._keep(history)
 
     def _listeners(self) -> list[Listener]:
-        return [ProgressBar()] if self.verbose else []
+        return [*listeners_of(self.track), *([ProgressBar()] if self.verbose else [])]
 
     def _keep(self, history: History) -> None:
         self.history_ = history.as_columns()

@@ -9,8 +9,6 @@ from sklearn.decomposition import PCA
 
 from refold.estimators._autoencoder import Autoencoder
 
-_MOST_RECORDS = 5_000
-
 
 class PCABaseline:
     """Principal components of the records as a fitted model sees them, as many as its code has numbers.
@@ -32,10 +30,12 @@ class PCABaseline:
     0.4
     """
 
+    MOST_RECORDS = 5_000
+
     def __init__(self, model: Autoencoder, X: Any) -> None:
         self._model = model
         features = _filled(model.features(X))
-        chosen = np.linspace(0, len(features) - 1, min(len(features), _MOST_RECORDS)).astype(int)
+        chosen = np.linspace(0, len(features) - 1, min(len(features), self.MOST_RECORDS)).astype(int)
         size = min(model.net_.latent_dim, *features[chosen].shape)
         self._pca = PCA(size, random_state=0).fit(features[chosen])
 

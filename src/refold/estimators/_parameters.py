@@ -1,16 +1,20 @@
 """The parameters of every estimator: declared here once, without importing anything heavy."""
 
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from refold._parameters import (
     anything,
+    byte_size,
     choice,
     declare,
     flag,
     height_and_width,
+    is_iterable,
     low_and_high,
     nothing,
+    path,
     real,
     text,
     whole,
@@ -155,9 +159,37 @@ class AutoencoderParameters:
         "Numbers in which matrices are multiplied in training; 'auto' is bfloat16 where the machine is faster at it "
         "and the network is large. Everything after training is computed in float32.",
     )
+    threads: int | Literal["auto"] = declare(
+        "auto",
+        choice("auto") | whole(1),
+        "Threads of the processor to train with; 'auto' is one for small work, and for large work whichever of one "
+        "and all is faster in a short trial. Give a number for weights that are the same bit for bit however busy "
+        "the machine is.",
+    )
+    max_memory: int | str = declare(
+        "auto",
+        choice("auto") | byte_size(),
+        "Most memory for records, in bytes or as '900MB': files that need more are read from disk again and again "
+        "instead of being held; 'auto' is half of what is free.",
+    )
+    checkpoint: str | os.PathLike[str] | None = declare(
+        None,
+        nothing() | path("the path of a file"),
+        "Where `fit` keeps an unfinished training, so that the same `fit` on the same data goes on from there if the "
+        "process is killed, to the same weights bit for bit. The file stays; remove it to train anew.",
+    )
+    checkpoint_seconds: float = declare(
+        60.0, real(0), "Seconds between two checkpoints; more where writing one takes over 2 % of the time."
+    )
+    track: Any = declare(
+        None,
+        nothing() | text("a text such as 'run.jsonl'") | anything("listeners", is_iterable),
+        "Who is told of every epoch: 'FILE.jsonl', 'tensorboard:FOLDER', 'mlflow:EXPERIMENT', joined with a comma, "
+        "or a list of your own listeners (see refold.train.Listener).",
+    )
     random_state: Any = declare(
         None,
         nothing() | whole(0, 2**32 - 1) | anything("a numpy RandomState", lambda value: hasattr(value, "randint")),
-        "Seed: the same seed gives the same weights on the same machine with the same number of threads.",
+        "Seed: the same seed gives the same weights on the same machine with the same `threads`.",
     )
     verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")

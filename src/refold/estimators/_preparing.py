@@ -1,19 +1,34 @@
 """Between a parameter's name and the object it means: the one place where strings become settings."""
 
+import hashlib
+from dataclasses import replace
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from refold._errors import DataError, ParameterError
+from refold._memory import free_memory
+from refold._parameters import bytes_of, parameters_of
 from refold.data import Adapter, TableAdapter
 from refold.estimators._parameters import AutoencoderParameters
-from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of
+from refold.estimators._records import Survey
+from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of, scale_of
 from refold.objectives import Variational, parse_penalties
-from refold.train import Plan, default_batch_size, default_epochs, prefers_bfloat16
+from refold.train import (
+    Listener,
+    Placement,
+    Plan,
+    choose_device,
+    default_batch_size,
+    default_epochs,
+    parse_trackers,
+    place,
+)
 
 ScalingKind = Literal["standard", "range", "none"]
 Array = NDArray[Any]
@@ -21,6 +36,7 @@ Array = NDArray[Any]
 _SMALLEST_SIDE_FOR_CONV = 8
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
+_NOT_LEARNED_FROM = ("verbose", "track", "checkpoint", "checkpoint_seconds", "max_memory", "warm_start")
 _AT_AN_END, _SATURATED_SHARE = 0.02, 0.25
 
 
@@ -44,33 +60,46 @@ def as_fitted(values: Any, adapter: Adapter) -> Any:
     raise DataError(f"this model was fitted on {fitted} and now gets {given}; give {fitted} like the fitted one")
 
 
-def check_values(numbers: Array, missing: str, value_range: tuple[float, float] | None, *, is_table: bool) -> None:
+def check_values(
+    numbers: Array, missing: str, value_range: tuple[float, float] | None, *, is_table: bool, start: int = 0
+) -> None:
     """Refuse what cannot be learned from: infinite values, missing ones where not allowed, values out of range.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n, *record)
+    missing : {"auto", "mask", "error"}
+    value_range : (low, high) or None
+    is_table : bool
+    start : int
+        Place of the first record among all, for the message.
 
     Raises
     ------
     DataError
     """
-    if numbers.dtype.kind == "f":
-        _refuse(np.isinf(numbers), numbers, "X holds an infinite value (inf, or too large)", "replace it")
+    if numbers.dtype.kind == "f" and not np.isfinite(_sum(numbers)):  # one quick look, and a close one if need be
+        _refuse(np.isinf(numbers), numbers, start, "X holds an infinite value (inf, or too large)", "replace it")
         if missing == "error" or (missing == "auto" and not is_table):
             advice = "replace it, or give missing='mask' to learn around it"
-            _refuse(np.isnan(numbers), numbers, "X holds NaN", advice)
+            _refuse(np.isnan(numbers), numbers, start, "X holds NaN", advice)
     if value_range is not None:
         low, high = value_range
         outside = (numbers < low) | (numbers > high)
-        _refuse(
-            outside,
-            numbers,
-            f"X holds a value outside value_range=({low:g}, {high:g})",
-            "correct one of the two",
-        )
+        what = f"X holds a value outside value_range=({low:g}, {high:g})"
+        _refuse(outside, numbers, start, what, "correct one of the two")
 
 
-def _refuse(bad: NDArray[np.bool_], numbers: Array, what: str, advice: str) -> None:
+def _sum(numbers: Array) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sum(numbers))
+
+
+def _refuse(bad: NDArray[np.bool_], numbers: Array, start: int, what: str, advice: str) -> None:
     if bad.any():
-        place = tuple(int(index) for index in np.argwhere(bad)[0])
-        raise DataError(f"{what}: {numbers[place]:g} at {place}, one of {int(bad.sum())}; {advice}")
+        row, *others = (int(index) for index in np.argwhere(bad)[0])
+        value = numbers[(row, *others)]
+        raise DataError(f"{what}: {value:g} at {(start + row, *others)}, one of {int(bad.sum())}; {advice}")
 
 
 def check_enough(size: int) -> None:
@@ -84,48 +113,38 @@ def check_enough(size: int) -> None:
         raise DataError(f"X has n_samples = {size}, and fit needs at least 2 records; give more")
 
 
-def check_any_value(numbers: Array) -> None:
+def check_any_value(survey: Survey) -> None:
     """Refuse to learn from records in which every value is missing.
 
     Raises
     ------
     DataError
     """
-    if numbers.dtype.kind == "f" and np.isnan(numbers).all():
+    if not survey.moments.count.any():
         raise DataError("X holds no value at all, every cell is missing; give at least one column with values")
 
 
-def missing_columns(numbers: Array) -> NDArray[np.bool_]:
-    """Return the columns of rows in which a cell is missing; they get a flag of their own.
-
-    All fitted rows count, held-out ones too, so that the width of the network does not hang on the draw.
-    """
-    if numbers.ndim > 2:
-        return np.zeros((), dtype=np.bool_)
-    missing: NDArray[np.bool_] = np.zeros(numbers.shape[1], dtype=np.bool_)
-    return np.any(np.isnan(numbers), axis=0, out=missing) if numbers.dtype.kind == "f" else missing
-
-
-def draw_held_out(size: int, fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places of training and of held-out records; none is held out where the share is under one."""
-    order = np.random.RandomState(seed).permutation(size)
-    held_out = min(int(size * fraction), size - 1)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
-
-
-def scaling_kind(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter) -> ScalingKind:
-    """Return what `scaling` means for these records.
+def scale_for(parameters: AutoencoderParameters, survey: Survey, adapter: Adapter) -> Scale:
+    """Return the scale of the records that were surveyed.
 
     Raises
     ------
     ParameterError
-        If it contradicts `value_range` or `loss`.
+        If `scaling` contradicts `value_range` or `loss`.
     """
+    kind = _scaling_kind(parameters, survey, adapter)
+    value_range = parameters.value_range or (adapter.value_range if kind == "range" else None)
+    names = tuple(column.name for column in getattr(adapter, "columns", ()))
+    scale = scale_of(survey.moments, kind, value_range, adapter.n_categories, names)
+    return replace(scale, flagged=survey.missing)
+
+
+def _scaling_kind(parameters: AutoencoderParameters, survey: Survey, adapter: Adapter) -> ScalingKind:
     named = parameters.scaling
     if named == "auto":
         is_picture, has_range = len(adapter.shape) > 1, parameters.value_range is not None
         return "range" if is_picture or has_range or parameters.loss == "cross_entropy" else "standard"
-    if named != "range" and parameters.loss == "cross_entropy" and not _lies_in_unit_range(numbers):
+    if named != "range" and parameters.loss == "cross_entropy" and not _lies_in_unit_range(survey):
         raise ParameterError(
             f"loss='cross_entropy' needs features in 0 to 1, and scaling={named!r} does not give them; take "
             "scaling='range' or loss='squared'"
@@ -133,12 +152,12 @@ def scaling_kind(parameters: AutoencoderParameters, numbers: Array, adapter: Ada
     return named
 
 
-def _lies_in_unit_range(numbers: Array) -> bool:
-    return bool(np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1)
+def _lies_in_unit_range(survey: Survey) -> bool:
+    return bool(np.min(survey.moments.low) >= 0 and np.max(survey.moments.high) <= 1)
 
 
 def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter, scale: Scale) -> NetSpec:
-    """Return the specification of a network for these records."""
+    """Return the specification of a network for records of which `numbers` are some."""
     shape, n_categories = adapter.shape, adapter.n_categories
     kind = _net_kind(parameters, shape)
     hidden = parameters.hidden
@@ -245,13 +264,53 @@ def plan_of(
         patience=int(parameters.patience),
         seed=seed,
         optimizer=parameters.optimizer,
-        bfloat16=_multiplies_in_bfloat16(parameters, net, batch),
     )
 
 
-def _multiplies_in_bfloat16(parameters: AutoencoderParameters, net: AutoencoderNet, batch: int) -> bool:
-    if parameters.precision == "auto":
-        convolutional = any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in net.modules())
-        operations = net.operations * batch
-        return prefers_bfloat16(net.scaling.center.device, operations, convolutional=convolutional)
-    return parameters.precision == "bfloat16"
+def placement_of(parameters: AutoencoderParameters, net: AutoencoderNet, batch_size: int) -> Placement:
+    """Return where and how to train."""
+    device = choose_device(parameters.device)
+    return place(net, batch_size, device, parameters.precision, parameters.threads)
+
+
+def memory_for_records(parameters: AutoencoderParameters) -> int:
+    """Return the bytes that `max_memory` means."""
+    if parameters.max_memory == "auto":
+        return free_memory() // 2
+    return bytes_of(parameters.max_memory)
+
+
+def listeners_of(track: Any) -> list[Listener]:
+    """Return the listeners that `track` means.
+
+    Raises
+    ------
+    ParameterError
+        If a text names none.
+    """
+    return parse_trackers(track) if isinstance(track, str) else list(track or ())
+
+
+def settings_of(parameters: AutoencoderParameters) -> dict[str, Any]:
+    """Return the parameters that decide what is learned, as values that JSON can hold."""
+    values = {item.name: getattr(parameters, item.name) for item in parameters_of(AutoencoderParameters)}
+    return {name: _as_json(value) for name, value in values.items() if name not in _NOT_LEARNED_FROM}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return [_as_json(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return type(value).__name__ if isinstance(value, nn.Module) or hasattr(value, "randint") else repr(value)
+
+
+def digest_of(net: nn.Module) -> str:
+    """Return a text that a network of other weights does not have."""
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

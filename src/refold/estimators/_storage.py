@@ -24,6 +24,7 @@ from refold.objectives import describe, parse_corruption, parse_penalties
 from refold.train import EpochRecord, choose_device
 
 KINDS = {"Autoencoder": Autoencoder}
+_OF_A_RUN = ("encoder", "decoder", "checkpoint", "checkpoint_seconds", "track", "max_memory")  # never in a file
 _FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
 
 
@@ -103,8 +104,8 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _parameters(model: Autoencoder) -> dict[str, Any]:
-    values = {field.name: getattr(model, field.name) for field in fields(AutoencoderParameters)}
-    values["encoder"] = values["decoder"] = None
+    names = [field.name for field in fields(AutoencoderParameters) if field.name not in _OF_A_RUN]
+    values = {name: getattr(model, name) for name in names}
     for name in ("penalty", "corruption"):
         values[name] = values[name] if isinstance(values[name], str) else describe(values[name])
     return {name: _plain(value) for name, value in values.items()}
@@ -124,7 +125,7 @@ def _rebuild(
 ) -> Autoencoder:
     if file.kind not in KINDS:
         raise ModelFileError(f"{name!r} holds a {file.kind}, which this version of refold does not know")
-    known = {field.name for field in fields(AutoencoderParameters)}
+    known = {field.name for field in fields(AutoencoderParameters)} - set(_OF_A_RUN)
     values: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in file.header["parameters"].items()
     }

@@ -62,6 +62,11 @@ def write_model_file(model: ModelFile, path: str | os.PathLike[str]) -> None:
     """
     if Path(path).suffix != ".safetensors":
         raise ModelFileError(f"{Path(path).name!r} must end in .safetensors, the only kind of model file")
+    write_tensor_file(model, path)
+
+
+def write_tensor_file(model: ModelFile, path: str | os.PathLike[str]) -> None:
+    """Write what a model file holds to a file of any name, such as a checkpoint; whole or not at all."""
     header = {"format": FORMAT, "kind": model.kind, **model.header}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.tensors.items()}
     header["sha256"] = _digest(header, tensors)

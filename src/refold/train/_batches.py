@@ -1,12 +1,26 @@
 """Batches from data in memory: kept in its compact type, gathered where it lies, in a drawn order."""
 
+import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+
+class Batches(Protocol):
+    """Encoded records, dealt in batches; from memory or from disk."""
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+
+    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Tensor]:
+        """Yield every record once, in a drawn order, without the first `skip` batches."""
+
+    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        """Yield every record once, in order."""
 
 
 class InMemory:
@@ -15,42 +29,73 @@ class InMemory:
     Parameters
     ----------
     numbers : ndarray of shape (n, *record)
-        Encoded records; they keep their dtype until the network scales them.
+        Encoded records; they keep their dtype until the network scales them, and are not copied on a processor.
     device : torch.device
         Where the records are kept.
+    places : ndarray of int, optional
+        The records that are dealt, in their order; all by default.
     """
 
-    def __init__(self, numbers: NDArray[Any], device: torch.device) -> None:
-        contiguous = np.ascontiguousarray(numbers)
-        if not contiguous.flags.writeable:  # torch warns of memory that it could write to and must not
-            contiguous = contiguous.copy()
-        narrow = device.type == "mps" and contiguous.dtype == np.float64
-        self._records = torch.from_numpy(contiguous.astype(np.float32) if narrow else contiguous).to(device)
+    def __init__(self, numbers: NDArray[Any], device: torch.device, places: NDArray[np.intp] | None = None) -> None:
+        if device.type != "cpu" and places is not None:
+            numbers, places = numbers[places], None
+        self._records = as_tensor(numbers, device)
+        self._places = None if places is None else torch.from_numpy(places)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._records if self._places is None else self._places)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield every record once, in a drawn order; a last batch of one record joins the batch before it."""
-        order = torch.randperm(len(self), generator=generator).to(self._records.device)
-        for start, stop in batch_bounds(len(self), batch_size):
+    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Tensor]:
+        """Yield every record once, in a drawn order; a last batch of one record joins the batch before it.
+
+        Parameters
+        ----------
+        batch_size : int
+        generator : torch.Generator
+        skip : int
+            Batches left out at the beginning.
+        """
+        order = torch.randperm(len(self), generator=generator)
+        order = (order if self._places is None else self._places[order]).to(self._records.device)
+        for batch in range(skip, batch_count(len(self), batch_size)):
+            start, stop = batch_bounds(batch, len(self), batch_size)
             yield self._records.index_select(0, order[start:stop])
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Yield every record once, in order."""
         for start in range(0, len(self), batch_size):
-            yield self._records[start : start + batch_size]
+            stop = start + batch_size
+            yield self._records[start:stop] if self._places is None else self._records[self._places[start:stop]]
 
 
-def batch_bounds(size: int, batch_size: int) -> list[tuple[int, int]]:
-    """Return where batches start and stop; a last batch of one record joins the batch before it.
+def as_tensor(numbers: NDArray[Any], device: torch.device) -> Tensor:
+    """Return numbers on a device without a copy where that is possible; nothing may write to the result."""
+    contiguous = np.ascontiguousarray(numbers)
+    if device.type == "mps" and contiguous.dtype == np.float64:
+        contiguous = contiguous.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nothing writes to it
+        return torch.from_numpy(contiguous).to(device)
+
+
+def batch_count(size: int, batch_size: int) -> int:
+    """Return how many batches `size` records make; a last batch of one record joins the batch before it.
 
     Examples
     --------
-    >>> batch_bounds(7, 3)
+    >>> [batch_count(size, 3) for size in (1, 6, 7, 8)]
+    [1, 2, 2, 3]
+    """
+    return max(1, size // batch_size + (size % batch_size > 1)) if batch_size > 1 else size
+
+
+def batch_bounds(batch: int, size: int, batch_size: int) -> tuple[int, int]:
+    """Return where a batch (counted from 0) starts and stops.
+
+    Examples
+    --------
+    >>> [batch_bounds(batch, 7, 3) for batch in range(batch_count(7, 3))]
     [(0, 3), (3, 7)]
     """
-    starts = list(range(0, size, batch_size))
-    if len(starts) > 1 and size - starts[-1] == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], size], strict=True))
+    last = batch == batch_count(size, batch_size) - 1
+    return batch * batch_size, size if last else (batch + 1) * batch_size

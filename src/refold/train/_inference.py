@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from refold.train._placement import fitting_threads
+from refold.train._placement import fitting_threads, with_threads
 
 _VALUES_A_BLOCK = 1 << 20
 _LARGEST_BLOCK = 256
@@ -41,7 +41,7 @@ def apply_in_blocks(
     """
     block = block_size(records.shape[1:])
     parts: list[NDArray[Any]] = []
-    with torch.inference_mode(), _AlignedRows(), fitting_threads(operations * block):
+    with torch.inference_mode(), _AlignedRows(), with_threads(fitting_threads(operations * block)):
         for start in range(0, len(records), block):
             part = np.ascontiguousarray(records[start : start + block])
             parts.append(function(_padded(part, block, device)).cpu().numpy()[: len(part)])

@@ -1,7 +1,6 @@
 """Who hears of a training's progress; everything optional in the loop is a listener."""
 
 import sys
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,11 +9,14 @@ from refold.train._history import EpochRecord, History
 from refold.train._plan import Plan
 
 
-class Listener(Protocol):
-    """Told when training starts, after every epoch, and when it ends."""
+class Listener:
+    """Told when training starts, now and then, after every epoch, and when it ends; here it does nothing."""
 
     def started(self, plan: Plan, size: int) -> None:
         """Training of `size` records begins."""
+
+    def moved(self, epochs: float) -> None:
+        """So many epochs are done; told a few times a second."""
 
     def finished_epoch(self, record: EpochRecord) -> None:
         """An epoch is over."""
@@ -23,7 +25,7 @@ class Listener(Protocol):
         """Training is over; the best weights are in place."""
 
 
-class ProgressBar:
+class ProgressBar(Listener):
     """A bar on standard error with the errors of training and validation side by side."""
 
     def __init__(self) -> None:
@@ -42,6 +44,11 @@ class ProgressBar:
         )
         self._bar.add_task("", total=plan.max_epochs, errors="")
         self._bar.start()
+
+    def moved(self, epochs: float) -> None:
+        """Move the bar inside an epoch."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=epochs)
 
     def finished_epoch(self, record: EpochRecord) -> None:
         """Move the bar."""

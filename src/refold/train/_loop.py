@@ -1,9 +1,14 @@
 """The loop: plan in, best weights and history out."""
 
+import copy
 import math
+import signal
+import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
 
 import torch
 from torch import Tensor, nn
@@ -11,122 +16,192 @@ from torch import Tensor, nn
 from refold._errors import DivergedError
 from refold.nets import AutoencoderNet
 from refold.objectives import Objective
-from refold.train._batches import InMemory, batch_bounds
+from refold.train._batches import Batches, batch_bounds
+from refold.train._checkpoint import Checkpoint
 from refold.train._history import EpochRecord, History
 from refold.train._listeners import Listener
 from refold.train._optimizers import Optimizer, make_optimizer
-from refold.train._placement import fitting_threads, quick_arithmetic
+from refold.train._placement import Placement, measured, with_threads
 from refold.train._plan import Plan
+from refold.train._run import Run
 
 _VALIDATION_BATCH = 1024
+_SECONDS_BETWEEN_WORDS = 0.25
 
 
 def train(
     net: AutoencoderNet,
     objective: Objective,
-    records: InMemory,
-    held_out: InMemory | None,
+    records: Batches,
+    held_out: Batches | None,
     plan: Plan,
+    placement: Placement,
     listeners: Sequence[Listener] = (),
     optimizer: Optimizer | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train `net` in place and leave the best weights in it.
 
     Best is the lowest loss on `held_out`; without held-out records the last epoch is kept. Ctrl-C ends training
-    politely: the best weights so far are kept and the history says "interrupted".
+    politely after the step that is under way: the best weights so far are kept and the history says "interrupted".
 
     Parameters
     ----------
     net : AutoencoderNet
     objective : Objective
-    records : InMemory
+    records : Batches
         Training records.
-    held_out : InMemory, optional
+    held_out : Batches, optional
         Records for validation and early stopping.
     plan : Plan
+    placement : Placement
+        Where the records lie too.
     listeners : sequence of Listener
     optimizer : Optimizer, optional
         Of an earlier call, to go on with its moments (see `make_optimizer`).
+    checkpoint : Checkpoint, optional
+        Written while training; what an earlier call left there is continued, to the same weights bit for bit.
 
     Raises
     ------
     DivergedError
         If the loss is no longer finite.
+    CheckpointError
+        If the checkpoint is of another training, or damaged.
     """
-    run = _Run(net, objective, records, held_out, plan, optimizer or make_optimizer(net, plan))
-    for listener in listeners:
-        listener.started(plan, len(records))
-    with _own_randomness(plan.seed), fitting_threads(net.operations * plan.batch_size):
-        history = _epochs(run, listeners)
+    placement.lay_out(net)
+    with _own_randomness(plan.seed):
+        run = Run(net, objective, records, held_out, plan, placement, optimizer or make_optimizer(net, plan))
+        ended = checkpoint.resume(run) if checkpoint else None
+        if not (checkpoint and checkpoint.resumed):
+            run.placement = _with_measured_threads(run)
+        for listener in listeners:
+            listener.started(plan, len(records))
+        with with_threads(run.placement.threads):
+            history = ended or _epochs(run, listeners, checkpoint)
+    _restore_best(run)
     for listener in listeners:
         listener.ended(history)
     return history
 
 
-class _own_randomness:  # noqa: N801 - reads as a statement
+@contextmanager
+def _own_randomness(seed: int) -> Iterator[None]:
     """Seed torch's own generator, which dropout and the like draw from, and put it back afterwards."""
-
-    def __init__(self, seed: int) -> None:
-        self._fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: object) -> None:
-        self._fork.__exit__(None, None, None)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
-@dataclass
-class _Run:
-    """The state of one training."""
+def _with_measured_threads(run: Run) -> Placement:
+    """Return the run's placement after a trial of threads on a copy of the network."""
+    work = run.net.operations * run.plan.batch_size
+    batch: list[Tensor] = []
 
-    net: AutoencoderNet
-    objective: Objective
-    records: InMemory
-    held_out: InMemory | None
-    plan: Plan
-    optimizer: Optimizer
-    epochs: list[EpochRecord] = field(default_factory=list)
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    step: int = 0
-    rate: float = 0.0
+    def step() -> None:
+        if not batch:
+            trial.net = copy.deepcopy(run.net)
+            batch.append(next(iter(run.records.in_order(run.plan.batch_size))))
+        _loss(trial, batch[0])[0].backward()  # type: ignore[no-untyped-call]
 
-    def __post_init__(self) -> None:
-        self.weights = [weight for weight in self.net.parameters() if weight.requires_grad]
-        self.device = self.net.scaling.center.device
-        self.order = torch.Generator().manual_seed(self.plan.seed)
-        self.noise = torch.Generator(self.device).manual_seed(self.plan.seed)
-        self.average = [weight.detach().clone() for weight in self.weights] if self.plan.averaging else []
-        self.steps = self.plan.max_epochs * len(batch_bounds(len(self.records), self.plan.batch_size))
+    trial = copy.copy(run)
+    trial.noise = torch.Generator(run.placement.device).manual_seed(run.plan.seed)
+    with torch.random.fork_rng(devices=[]):
+        return measured(run.placement, work, run.steps, step)
 
 
-def _epochs(run: _Run, listeners: Sequence[Listener]) -> History:
-    stopped = "max_epochs"
+def _epochs(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | None) -> History:
+    with _deferred_interrupts(run):
+        while not (stopped := _why_over(run)):
+            if _epoch(run, listeners, checkpoint):
+                for listener in listeners:
+                    listener.finished_epoch(run.epochs[-1])
+    history = History(tuple(run.epochs), run.best_epoch, stopped)
+    if checkpoint and not run.interrupted:
+        checkpoint.write(run, history)
+    return history
+
+
+def _why_over(run: Run) -> str:
+    """Return why training is over, or nothing while it is not."""
+    epoch = len(run.epochs)
+    if run.interrupted:
+        return "interrupted"
+    stops_early = run.plan.early_stopping and run.held_out is not None
+    if stops_early and epoch - run.best_epoch >= run.plan.patience:
+        return "early"
+    return "max_epochs" if epoch >= run.plan.max_epochs else ""
+
+
+@contextmanager
+def _deferred_interrupts(run: Run) -> Iterator[None]:
+    """Let the first Ctrl-C end the run between two steps; the second is an ordinary one."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, note)
     try:
-        for epoch in range(1, run.plan.max_epochs + 1):
-            _epoch(run, epoch)
-            for listener in listeners:
-                listener.finished_epoch(run.epochs[-1])
-            if _is_over(run, epoch):
-                stopped = "early"
-                break
-    except KeyboardInterrupt:
-        if not run.epochs:
-            raise
-        stopped = "interrupted"
-    _restore_best(run)
-    return History(tuple(run.epochs), run.best_epoch, stopped)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
 
 
-def _epoch(run: _Run, epoch: int) -> None:
-    start = time.perf_counter()
+def _epoch(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | None) -> bool:
+    """Train for an epoch and say whether it is whole; the first one counts even where Ctrl-C cut it short."""
+    start = time.perf_counter() - run.seconds
+    _train_through(run, _each_step(run, start, listeners, checkpoint))
+    if run.place_in_epoch < run.steps_an_epoch:
+        run.seconds = time.perf_counter() - start
+        if checkpoint:
+            checkpoint.write(run)
+        if not run.losses and not run.epochs:
+            raise KeyboardInterrupt
+        if run.epochs:
+            return False
+    _close_epoch(run, start)
+    return True
+
+
+def _train_through(run: Run, after_step: Callable[[], None]) -> None:
     run.net.train()
-    batches = run.records.shuffled(run.plan.batch_size, run.order)
-    loss, error = _weighted_mean((_step(run, batch), len(batch)) for batch in batches)
+    if run.place_in_epoch == 0:
+        run.order_of_epoch = run.order.get_state()
+    for batch in run.records.shuffled(run.plan.batch_size, run.order, skip=run.place_in_epoch):
+        if run.interrupted:
+            return
+        _step(run, batch)
+        after_step()
+
+
+def _each_step(
+    run: Run, start: float, listeners: Sequence[Listener], checkpoint: Checkpoint | None
+) -> Callable[[], None]:
+    """Return what happens after every step: a word now and then, and a checkpoint when one is due."""
+    next_word = start + _SECONDS_BETWEEN_WORDS
+
+    def after_step() -> None:
+        nonlocal next_word
+        now = time.perf_counter()
+        if now >= next_word:
+            next_word = now + _SECONDS_BETWEEN_WORDS
+            for listener in listeners:
+                listener.moved(len(run.epochs) + run.place_in_epoch / run.steps_an_epoch)
+        if checkpoint and checkpoint.is_due(now):
+            run.seconds = now - start
+            checkpoint.write(run)
+
+    return after_step
+
+
+def _close_epoch(run: Run, start: float) -> None:
+    epoch = len(run.epochs) + 1
+    loss, error = _weighted_mean(run.losses, _batch_sizes(run))
     _check_finite(loss, epoch, run.plan)
     with _averaged_weights(run):
         held_loss, held_error = _validate(run)
@@ -134,14 +209,18 @@ def _epoch(run: _Run, epoch: int) -> None:
         seconds = time.perf_counter() - start
         run.epochs.append(EpochRecord(epoch, loss, error, held_loss, held_error, run.rate, seconds))
         _keep_if_best(run, held_loss, epoch)
+    run.losses, run.seconds = [], 0.0
 
 
-def _step(run: _Run, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the batch's loss and reconstruction error, not yet waited for."""
+def _batch_sizes(run: Run) -> list[int]:
+    bounds = (batch_bounds(place, len(run.records), run.plan.batch_size) for place in range(run.place_in_epoch))
+    return [stop - start for start, stop in bounds]
+
+
+def _step(run: Run, batch: Tensor) -> None:
+    """Move the weights once; nothing is waited for."""
     rate = run.plan.learning_rate_at(run.step, run.steps)
-    with quick_arithmetic(run.device, run.plan.bfloat16):
-        terms = run.objective.terms(run.net, batch, run.noise)
-    loss = torch.stack(list(terms.values())).sum()
+    loss, error = _loss(run, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     if run.plan.gradient_clip is not None:
         nn.utils.clip_grad_norm_(run.weights, run.plan.gradient_clip)
@@ -149,62 +228,63 @@ def _step(run: _Run, batch: Tensor) -> tuple[Tensor, Tensor]:
     run.rate = rate
     run.step += 1
     _follow_average(run)
-    return loss.detach(), terms["error"].detach()
+    run.losses.append(torch.stack([loss.detach(), error.detach()]))
 
 
-def _follow_average(run: _Run) -> None:
+def _loss(run: Run, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the batch's loss and reconstruction error."""
+    with run.placement.arithmetic():
+        terms = run.objective.terms(run.net, batch, run.noise)
+    loss = terms["error"] if len(terms) == 1 else torch.stack(list(terms.values())).sum()
+    return loss, terms["error"]
+
+
+def _follow_average(run: Run) -> None:
     if run.average:
         # a young average follows faster, so that it does not remember the first random weights
         decay = min(run.plan.averaging, (1 + run.step) / (10 + run.step))
         torch._foreach_lerp_(run.average, [weight.detach() for weight in run.weights], 1 - decay)
 
 
-def _weighted_mean(values: Iterable[tuple[tuple[Tensor, Tensor], int]]) -> tuple[float, float]:
-    """Return means over records, from means over batches; waits for the device once, at the end."""
-    losses, errors, counts = [], [], []
-    for (loss, error), count in values:
-        losses.append(loss)
-        errors.append(error)
-        counts.append(count)
+def _weighted_mean(pairs: Sequence[Tensor], counts: Sequence[int]) -> tuple[float, float]:
+    """Return means over records, from means over batches; waits for the device once."""
     weights = torch.tensor(counts, dtype=torch.float64)
-    both = torch.stack([torch.stack(losses), torch.stack(errors)]).cpu().double()
-    mean = (both * weights).sum(1) / weights.sum()
+    mean = (torch.stack(list(pairs)).cpu().double() * weights[:, None]).sum(0) / weights.sum()
     return float(mean[0]), float(mean[1])
 
 
 @torch.no_grad()
-def _validate(run: _Run) -> tuple[float, float]:
+def _validate(run: Run) -> tuple[float, float]:
     """Return loss and error on the held-out records, damaged in the same way at every epoch."""
     if run.held_out is None:
         return math.nan, math.nan
     run.net.eval()
-    noise = torch.Generator(run.device).manual_seed(run.plan.seed + 1)
+    noise = torch.Generator(run.placement.device).manual_seed(run.plan.seed + 1)
+    pairs, counts = [], []
+    for batch in run.held_out.in_order(_VALIDATION_BATCH):
+        with run.placement.arithmetic():
+            terms = run.objective.terms(run.net, batch, noise)
+        pairs.append(torch.stack([torch.stack(list(terms.values())).sum(), terms["error"]]))
+        counts.append(len(batch))
+    return _weighted_mean(pairs, counts)
 
-    def measured(batch: Tensor) -> tuple[Tensor, Tensor]:
-        terms = run.objective.terms(run.net, batch, noise)
-        return torch.stack(list(terms.values())).sum(), terms["error"]
 
-    return _weighted_mean((measured(batch), len(batch)) for batch in run.held_out.in_order(_VALIDATION_BATCH))
-
-
-class _averaged_weights:  # noqa: N801 - reads as a statement
+@contextmanager
+def _averaged_weights(run: Run) -> Iterator[None]:
     """Put the moving average of the weights into the network, and the weights back afterwards."""
+    _swap(run)
+    try:
+        yield
+    finally:
+        _swap(run)
 
-    def __init__(self, run: _Run) -> None:
-        self._run = run
 
-    def __enter__(self) -> None:
-        self._swap()
-
-    def __exit__(self, *error: object) -> None:
-        self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for weight, average in zip(self._run.weights if self._run.average else (), self._run.average, strict=True):
-            kept = weight.clone()
-            weight.copy_(average)
-            average.copy_(kept)
+@torch.no_grad()
+def _swap(run: Run) -> None:
+    for weight, average in zip(run.weights if run.average else (), run.average, strict=True):
+        kept = weight.clone()
+        weight.copy_(average)
+        average.copy_(kept)
 
 
 def _check_finite(loss: float, epoch: int, plan: Plan) -> None:
@@ -215,17 +295,15 @@ def _check_finite(loss: float, epoch: int, plan: Plan) -> None:
         )
 
 
-def _keep_if_best(run: _Run, loss: float, epoch: int) -> None:
+def _keep_if_best(run: Run, loss: float, epoch: int) -> None:
     if run.held_out is None or loss < run.best_loss:
         run.best_loss, run.best_epoch = loss, epoch
         run.best_weights = {name: value.clone() for name, value in run.net.state_dict().items()}
 
 
-def _is_over(run: _Run, epoch: int) -> bool:
-    return run.plan.early_stopping and run.held_out is not None and epoch - run.best_epoch >= run.plan.patience
-
-
-def _restore_best(run: _Run) -> None:
+def _restore_best(run: Run) -> None:
     if run.best_weights:
         run.net.load_state_dict(run.best_weights)
+    # results after training do not hang on the layout that training was fastest with
+    replace(run.placement, channels_last=False).lay_out(run.net)
     run.net.eval()

@@ -1,7 +1,8 @@
-"""Optimizers by name, behind one pair of verbs."""
+"""Optimizers by name, behind three verbs: step, tensors, load_tensors."""
 
 from collections.abc import Sequence
 from math import prod
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,52 +12,164 @@ from refold.train._plan import Plan
 
 _SMALLEST_MATRIX = 8
 _MUON_RATE = 7.5  # Muon's steps have unit norm: a rate some seven times AdamW's moves weights about as far
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 
-class Optimizer:
-    """One or two of torch's optimizers that step together.
+class Optimizer(Protocol):
+    """Moves weights along their gradients."""
+
+    def step(self, rate: float) -> None:
+        """Move the weights at a learning rate, and forget the gradients."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return moments and counts of steps, by names that `load_tensors` understands."""
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` returned for an optimizer of the same network and plan."""
+
+
+class AdamW:
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019, arXiv 1711.05101).
+
+    It calls the kernel that is behind ``torch.optim.AdamW(fused=True)``: the same numbers, without the second and
+    the 80 MB that the first step of any of torch's optimizers takes to import a compiler.
 
     Parameters
     ----------
-    members : sequence of (torch.optim.Optimizer, float)
-        Each with its multiple of the plan's learning rate.
+    weights : sequence of Tensor
+    weight_decay : float
     """
 
-    def __init__(self, members: Sequence[tuple[torch.optim.Optimizer, float]]) -> None:
+    def __init__(self, weights: Sequence[Tensor], weight_decay: float) -> None:
+        self._weights, self._weight_decay = list(weights), weight_decay
+        self._means = [torch.zeros_like(weight) for weight in weights]
+        self._squares = [torch.zeros_like(weight) for weight in weights]
+        self._steps = torch.zeros((), device=weights[0].device)
+
+    def step(self, rate: float) -> None:
+        """Move the weights that have a gradient, and forget the gradients."""
+        moved = [place for place, weight in enumerate(self._weights) if weight.grad is not None]
+        weights, means, squares = (
+            [tensors[place] for place in moved] for tensors in (self._weights, self._means, self._squares)
+        )
+        self._steps += 1
+        torch._fused_adamw_(
+            weights,
+            [weight.grad for weight in weights if weight.grad is not None],
+            means,
+            squares,
+            [],
+            [self._steps] * len(moved),
+            lr=rate,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            weight_decay=self._weight_decay,
+            eps=_EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
+        for weight in weights:
+            weight.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return moments and the count of steps."""
+        moments = {"mean": self._means, "square": self._squares}
+        named = {
+            f"{name}.{place}": moment for name, tensors in moments.items() for place, moment in enumerate(tensors)
+        }
+        return {**named, "steps": self._steps}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over moments and the count of steps."""
+        for name, moment in self.tensors().items():
+            moment.copy_(tensors[name])
+
+
+class Muon:
+    """Torch's Muon (Jordan et al. 2024): matrices move along orthogonalised gradients.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        Matrices.
+    weight_decay : float
+    """
+
+    def __init__(self, weights: Sequence[Tensor], weight_decay: float) -> None:
+        self._weights = list(weights)
+        self._muon = torch.optim.Muon(
+            self._weights, weight_decay=0.3 * weight_decay, ns_steps=3, adjust_lr_fn="original"
+        )
+
+    def step(self, rate: float) -> None:
+        """Move the weights, and forget the gradients."""
+        for group in self._muon.param_groups:
+            group["lr"] = rate * _MUON_RATE
+        self._muon.step()  # type: ignore[no-untyped-call]
+        self._muon.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the momenta."""
+        return {
+            f"{name}.{place}": value
+            for place, weight in enumerate(self._weights)
+            for name, value in self._muon.state.get(weight, {}).items()
+        }
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the momenta."""
+        for key, value in tensors.items():
+            name, place = key.split(".")
+            weight = self._weights[int(place)]
+            self._muon.state[weight][name] = torch.empty_like(weight).copy_(value)
+
+
+class Together:
+    """Optimizers of different weights that step together.
+
+    Parameters
+    ----------
+    members : sequence of Optimizer
+    """
+
+    def __init__(self, members: Sequence[Optimizer]) -> None:
         self._members = tuple(members)
 
     def step(self, rate: float) -> None:
-        """Move the weights along their gradients at a learning rate, and forget the gradients."""
-        for member, multiple in self._members:
-            for group in member.param_groups:
-                group["lr"] = rate * multiple
-            member.step()
-            member.zero_grad(set_to_none=True)
+        """Let every member step."""
+        for member in self._members:
+            member.step(rate)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of every member under its number."""
+        numbered = enumerate(member.tensors() for member in self._members)
+        return {f"{number}.{name}": value for number, tensors in numbered for name, value in tensors.items()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Hand every member its tensors."""
+        for number, member in enumerate(self._members):
+            start = f"{number}."
+            own = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
+            member.load_tensors(own)
 
 
 def make_optimizer(net: AutoencoderNet, plan: Plan) -> Optimizer:
     """Return the optimizer that the plan names.
 
-    "adamw" is AdamW for all weights; biases and normalisation are not decayed. "muon" (Jordan et al. 2024) moves
-    the matrices between hidden layers along orthogonalised gradients and leaves the others to AdamW.
+    "adamw" is AdamW for all weights; biases and normalisation are not decayed. "muon" moves the matrices between
+    hidden layers and leaves the others to AdamW.
     """
     matrices = _hidden_matrices(net) if plan.optimizer == "muon" else []
-    members: list[tuple[torch.optim.Optimizer, float]] = [(_adamw(net, matrices, plan), 1.0)]
-    if matrices:
-        muon = torch.optim.Muon(matrices, weight_decay=0.3 * plan.weight_decay, ns_steps=3, adjust_lr_fn="original")
-        members.append((muon, _MUON_RATE))
-    return Optimizer(members)
-
-
-def _adamw(net: nn.Module, left_out: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
-    others = {id(weight) for weight in left_out}
-    weights = [weight for weight in net.parameters() if weight.requires_grad and id(weight) not in others]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    fused = all(weight.device.type in ("cpu", "cuda") and weight.is_floating_point() for weight in weights)
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=plan.learning_rate, fused=fused)
+    members: list[Optimizer] = [Muon(matrices, plan.weight_decay)] if matrices else []
+    taken = {id(weight) for weight in matrices}
+    others = [weight for weight in net.parameters() if weight.requires_grad and id(weight) not in taken]
+    for weights, decay in (
+        ([weight for weight in others if weight.ndim > 1], plan.weight_decay),
+        ([weight for weight in others if weight.ndim <= 1], 0.0),
+    ):
+        if weights:
+            members.append(AdamW(weights, decay))
+    return Together(members)
 
 
 def _hidden_matrices(net: AutoencoderNet) -> list[Tensor]:

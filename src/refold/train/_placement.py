@@ -1,15 +1,178 @@
-"""Where the numbers are, and how many threads move them."""
+"""Where a network is trained and how: device, numbers, memory layout, threads; decided once, with reasons."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Literal
 
 import torch
+from torch import nn
 
 from refold._errors import ParameterError
+from refold.nets import AutoencoderNet
+from refold.train._machine import Machine, this_machine
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 # Below this many operations a second thread costs more in waiting than it saves in arithmetic, and on a busy
 # machine many times more.
 _OPERATIONS_WORTH_THREADS = 200_000_000
+_TRIALS = 3
+_WORTH_IT = 0.9  # of one thread's time: a smaller gain is noise
+_ONE_THREAD = "one thread: the batches are little work"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a network is trained.
+
+    Parameters
+    ----------
+    device : torch.device
+    bfloat16 : bool
+        Multiply in bfloat16; weights, code and error stay in float32.
+    channels_last : bool
+        Lay pictures out with the channels of a pixel side by side.
+    threads : int
+        Of the processor.
+    reasons : tuple of str
+        Why, a sentence each.
+    """
+
+    device: torch.device
+    bfloat16: bool = False
+    channels_last: bool = False
+    threads: int = 1
+    reasons: tuple[str, ...] = ()
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Multiply in the numbers that were chosen."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            yield
+
+    def lay_out(self, net: AutoencoderNet) -> None:
+        """Move the network to its device and its weights into their layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        net.to(device=self.device, memory_format=layout)  # type: ignore[call-overload]
+
+
+def place(
+    net: AutoencoderNet,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision = "auto",
+    threads: int | Literal["auto"] = "auto",
+    machine: Machine | None = None,
+) -> Placement:
+    """Decide how `net` is trained, from the machine and the size of the work.
+
+    With ``threads="auto"`` large work gets every thread of torch until `measured` finds that one is faster.
+
+    Parameters
+    ----------
+    net : AutoencoderNet
+    batch_size : int
+    device : torch.device
+    precision : {"auto", "float32", "bfloat16"}
+    threads : int or "auto"
+    machine : Machine, optional
+        What is known of the machine; this one by default.
+    """
+    machine = machine or this_machine()
+    operations = net.operations * batch_size
+    convolutional = any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in net.modules())
+    bfloat16, why_numbers = _numbers(machine, device, precision, operations)
+    count, why_threads = _threads(machine, threads, operations)
+    why_layout = "channels last: convolutions are faster" if convolutional else "no convolutions, no layout to choose"
+    return Placement(device, bfloat16, convolutional, count, (why_numbers, why_layout, why_threads))
+
+
+def _numbers(machine: Machine, device: torch.device, precision: Precision, operations: int) -> tuple[bool, str]:
+    if precision != "auto":
+        return precision == "bfloat16", f"{precision}: precision={precision!r} was asked for"
+    if device.type not in machine.bfloat16_on:
+        return False, f"float32: this {device.type} does not multiply faster in bfloat16"
+    if operations < _OPERATIONS_WORTH_THREADS:
+        return False, "float32: the batches are too little work for bfloat16 to gain on them"
+    return True, f"bfloat16: {machine.bfloat16_on[device.type]}"
+
+
+def _threads(machine: Machine, threads: int | Literal["auto"], operations: int) -> tuple[int, str]:
+    if threads != "auto":
+        return threads, f"threads={threads} was asked for"
+    if operations < _OPERATIONS_WORTH_THREADS or machine.threads == 1:
+        return 1, _ONE_THREAD if machine.threads > 1 else "one thread: torch has no more"
+    return machine.threads, f"all {machine.threads} threads: the batches are much work"
+
+
+_measured: dict[tuple[int, int, bool], int] = {}
+
+
+def measured(placement: Placement, work: int, steps: int, step: Callable[[], None]) -> Placement:
+    """Return the placement with one thread instead of all where a trial of steps is faster so.
+
+    On a machine that is busy with other things one thread is often many times faster than several, which wait for
+    the slowest of them. A trial is made once for a size of work and kept until the program ends, so that the same
+    `fit` has the same threads, and the same weights, each time.
+
+    Parameters
+    ----------
+    placement : Placement
+    work : int
+        Operations of a step.
+    steps : int
+        How many are to come; few are not worth a trial.
+    step : callable
+        Does the work of a step and leaves everything as it was.
+    """
+    if placement.device.type != "cpu" or placement.threads == 1 or steps < 20 * _TRIALS:
+        return placement
+    key = work, placement.threads, placement.bfloat16
+    if key not in _measured:
+        one, all_of_them = _trial(step, (1, placement.threads))
+        _measured[key] = placement.threads if all_of_them < _WORTH_IT * one else 1
+    threads = _measured[key]
+    why = f"{threads} of {placement.threads} threads: a trial of {_TRIALS} steps each was faster so"
+    return replace(placement, threads=threads, reasons=(*placement.reasons[:-1], why))
+
+
+def _trial(step: Callable[[], None], counts: tuple[int, ...]) -> list[float]:
+    seconds: dict[int, list[float]] = {count: [] for count in counts}
+    for trial in range(_TRIALS + 1):
+        for count in counts:
+            with with_threads(count):
+                start = time.perf_counter()
+                step()
+                if trial > 0:  # the first one warms up
+                    seconds[count].append(time.perf_counter() - start)
+    return [median(seconds[count]) for count in counts]
+
+
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """Compute with `count` threads, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    if count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def fitting_threads(operations: int) -> int:
+    """Return one thread for little work and torch's own number for much; it depends on the work alone.
+
+    Parameters
+    ----------
+    operations : int
+        Floating-point operations of what is computed at once.
+    """
+    return 1 if operations < _OPERATIONS_WORTH_THREADS else torch.get_num_threads()
 
 
 def choose_device(name: str) -> torch.device:
@@ -21,7 +184,7 @@ def choose_device(name: str) -> torch.device:
         If there is no such device on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+        return torch.device(this_machine().device)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -30,53 +193,3 @@ def choose_device(name: str) -> torch.device:
             f"device={name!r} is not to be had here ({str(error).splitlines()[0]}); use 'cpu' or 'auto'"
         ) from error
     return device
-
-
-@contextmanager
-def fitting_threads(operations: int) -> Iterator[None]:
-    """Compute with one thread where a batch is little work, with torch's own number of threads elsewhere.
-
-    The choice depends on the work alone, so that it does not differ from run to run.
-
-    Parameters
-    ----------
-    operations : int
-        Floating-point operations of one forward pass of a batch.
-    """
-    before = torch.get_num_threads()
-    if operations < _OPERATIONS_WORTH_THREADS and before > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
-
-
-def prefers_bfloat16(device: torch.device, operations: int, *, convolutional: bool) -> bool:
-    """Say whether the machine multiplies in bfloat16 faster than in float32, and the work is enough to tell.
-
-    Parameters
-    ----------
-    device : torch.device
-    operations : int
-        Floating-point operations of one forward pass of a batch.
-    convolutional : bool
-        Convolutions in bfloat16 were many times slower than in float32 on processors without matrix tiles (AMX).
-    """
-    if operations < _OPERATIONS_WORTH_THREADS:
-        return False
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and not convolutional and bool(torch.cpu._is_avx512_bf16_supported())
-
-
-@contextmanager
-def quick_arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
-    """Multiply matrices in bfloat16 where that is asked for."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=True):
-        yield
-
-
-def _has_mps() -> bool:
-    return torch.backends.mps.is_available()

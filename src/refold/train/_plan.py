@@ -55,8 +55,6 @@ class Plan:
         Epochs without improvement after which training stops.
     seed : int
     optimizer : {"adamw", "muon"}
-    bfloat16 : bool
-        Multiply matrices in bfloat16 while training; weights, code and error stay in float32.
     """
 
     max_epochs: int
@@ -70,7 +68,6 @@ class Plan:
     patience: int
     seed: int
     optimizer: str = "adamw"
-    bfloat16: bool = False
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (counted from 0) out of `steps`."""

@@ -1,0 +1,136 @@
+"""The state of one training: everything that a continuation needs, and nothing else."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from refold.nets import AutoencoderNet
+from refold.objectives import Objective
+from refold.train._batches import Batches, batch_count
+from refold.train._history import EpochRecord
+from refold.train._optimizers import Optimizer
+from refold.train._placement import Placement
+from refold.train._plan import Plan
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training between two steps, as tensors and as values that JSON can hold.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+    values : dict
+    """
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+@dataclass
+class Run:
+    """One training.
+
+    Parameters
+    ----------
+    net, objective, records, held_out, plan, placement, optimizer
+        As in `train`.
+    """
+
+    net: AutoencoderNet
+    objective: Objective
+    records: Batches
+    held_out: Batches | None
+    plan: Plan
+    placement: Placement
+    optimizer: Optimizer
+    epochs: list[EpochRecord] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+    rate: float = 0.0
+    seconds: float = 0.0  # spent in the epoch that is under way
+    losses: list[Tensor] = field(default_factory=list)  # loss and error of its batches, not waited for
+    interrupted: bool = False
+
+    def __post_init__(self) -> None:
+        self.weights = [weight for weight in self.net.parameters() if weight.requires_grad]
+        self.order = torch.Generator().manual_seed(self.plan.seed)
+        self.order_of_epoch = self.order.get_state()
+        self.noise = torch.Generator(self.placement.device).manual_seed(self.plan.seed)
+        self.average = [weight.detach().clone() for weight in self.weights] if self.plan.averaging else []
+        self.steps_an_epoch = batch_count(len(self.records), self.plan.batch_size)
+        self.steps = self.plan.max_epochs * self.steps_an_epoch
+
+    @property
+    def place_in_epoch(self) -> int:
+        """Steps done in the epoch that is under way."""
+        return len(self.losses)
+
+    def snapshot(self) -> Snapshot:
+        """Return the training as it is between two steps."""
+        tensors = {
+            **_prefixed("net", self.net.state_dict()),
+            **_prefixed("best", self.best_weights),
+            **_prefixed("average", dict(enumerate(self.average))),
+            **_prefixed("optimizer", self.optimizer.tensors()),
+            **_prefixed("random", self._random()),
+        }
+        if self.losses:
+            tensors["losses"] = torch.stack(self.losses)
+        values = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+        return Snapshot({name: tensor.detach() for name, tensor in tensors.items()}, values)
+
+    @torch.no_grad()
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become the training that `snapshot` was taken of; raises KeyError or RuntimeError if it does not fit."""
+        tensors, values = snapshot.tensors, snapshot.values
+        self.net.load_state_dict(_under("net", tensors))
+        self.best_weights = {
+            name: tensor.to(self.placement.device) for name, tensor in _under("best", tensors).items()
+        }
+        for place, average in enumerate(self.average):
+            average.copy_(tensors[f"average.{place}"])
+        self.optimizer.load_tensors(_under("optimizer", tensors))
+        self._set_random(_under("random", tensors))
+        self.losses = list(tensors["losses"].to(self.placement.device)) if "losses" in tensors else []
+        self.epochs = [EpochRecord(**epoch) for epoch in values["epochs"]]
+        for name in _PLAIN:
+            setattr(self, name, values[name])
+
+    def _random(self) -> dict[str, Tensor]:
+        states = {"order": self.order_of_epoch, "noise": self.noise.get_state(), "own": torch.get_rng_state()}
+        if self.placement.device.type == "cuda":
+            states["device"] = torch.cuda.get_rng_state(self.placement.device)
+        return states
+
+    def _set_random(self, states: dict[str, Tensor]) -> None:
+        self.order.set_state(states["order"])
+        self.order_of_epoch = states["order"]
+        self.noise.set_state(states["noise"])
+        torch.set_rng_state(states["own"])
+        if "device" in states:
+            torch.cuda.set_rng_state(states["device"], self.placement.device)
+
+
+_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds")
+
+
+class _Named(Protocol):
+    def items(self) -> Any: ...
+
+
+def _prefixed(prefix: str, tensors: _Named) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
