@@ -218,6 +218,19 @@ def test_the_same_numbers_differ_by_nothing_and_others_by_their_share(tmp_path, 
     assert share == pytest.approx(1e-5, rel=0.05)
 
 
+def test_the_records_compared_look_like_the_fitted_ones(of_table, rows, pictures):
+    fitted = numbers_of(of_table, wine())
+    drawn = _exporting._typical_records(of_table, np.dtype(np.float64))
+    assert drawn.shape == (72, 8) and np.isnan(drawn).any(axis=0).all() and not np.isnan(drawn).all(axis=1).any()
+    assert (np.nanmin(drawn, 0) >= np.nanmin(fitted, 0)).all() and (np.nanmax(drawn, 0) <= np.nanmax(fitted, 0)).all()
+    assert set(drawn[~np.isnan(drawn[:, 5]), 5]) == {0, 1, 2}
+    for records in (rows, pictures):
+        model = Autoencoder(latent_dim=2, hidden=(4,), max_epochs=1, random_state=0).fit(records)
+        drawn = _exporting._typical_records(model, records.dtype)
+        assert drawn.dtype == records.dtype and drawn.shape[1:] == records.shape[1:]
+        assert not np.isnan(drawn).any() and len(np.unique(drawn)) > 50
+
+
 def test_either_of_two_tied_categories_is_right():
     scores = np.float32([[2.0, 2.0, 1.0], [0.0, 1.0, 1.00005]])
     assert _exporting._short_of_best(np.array([0.0, 2.0]), scores) == 0

@@ -57,3 +57,18 @@ def test_large_pictures_are_computed_in_small_blocks():
 
     apply_in_blocks(seen, np.zeros((5, 600, 800), np.uint8), CPU)
     assert max(blocks) * 600 * 800 <= 2**20
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_results_do_not_hang_on_the_number_of_threads(count):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(30, 70), torch.nn.SiLU(), torch.nn.Linear(70, 5))
+    records = np.random.default_rng(0).normal(size=(3000, 30)).astype(np.float32)
+    expected = apply_in_blocks(net, records, CPU)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(count)
+        assert np.array_equal(apply_in_blocks(net, records, CPU), expected)
+        assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)

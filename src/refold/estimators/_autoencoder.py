@@ -577,15 +577,15 @@ class Autoencoder(
         return Objective(ERRORS[self.loss], parse_penalties(self.penalty), parse_corruption(self.corruption))
 
     def _train(self, records: Records, plan: Plan, checkpoint: Checkpoint | None) -> None:
-        self.placement_ = placement_of(self, self.net_, plan.batch_size)
-        device = self.placement_.device
+        placement = placement_of(self, self.net_, plan.batch_size)
+        device = placement.device
         history = train(
             self.net_,
             self._objective(),
             records.deal(device),
             InMemory(records.held_out, device) if len(records.held_out) else None,
             plan,
-            self.placement_,
+            placement,
             self._listeners(),
             self._optimizer,
             checkpoint,
@@ -597,6 +597,7 @@ class Autoencoder(
 
     def _keep(self, history: History) -> None:
         self.history_ = history.as_columns()
+        self.placement_ = history.placement
         self.best_epoch_ = history.best_epoch
         self.n_iter_ = len(history.epochs)
         self.stopped_ = history.stopped
@@ -621,4 +622,4 @@ class Autoencoder(
         return self.net_.scaling.as_shares(self.net_.activate(outputs)).flatten(1)
 
     def _apply(self, function: Callable[[Tensor], Tensor], numbers: Array) -> Array:
-        return apply_in_blocks(function, numbers, self._device, self.net_.operations)
+        return apply_in_blocks(function, numbers, self._device)

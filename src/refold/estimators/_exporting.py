@@ -188,7 +188,7 @@ def _largest_difference(model: Autoencoder, part: str, dtype: np.dtype[Any], run
             if part == "encoder"
             else _between_records(model, found, features[batch], dtype)
         )
-    return max(differences)
+    return float(np.max(differences))  # NaN wins
 
 
 def _batches(model: Autoencoder) -> list[slice]:
@@ -202,7 +202,7 @@ def _as_numbers(model: Autoencoder, records: Array) -> Array:
 
 
 def _apply(model: Autoencoder, function: Callable[[Tensor], Tensor], values: Array) -> Array:
-    return apply_in_blocks(function, values, torch.device("cpu"), model.net_.operations)
+    return apply_in_blocks(function, values, torch.device("cpu"))
 
 
 def _between_codes(found: Array, codes: Array) -> float:

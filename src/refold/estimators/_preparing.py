@@ -37,7 +37,7 @@ _SMALLEST_SIDE_FOR_CONV = 8
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
 _NOT_LEARNED_FROM = ("verbose", "track", "checkpoint", "checkpoint_seconds", "max_memory", "warm_start")
-_AT_AN_END, _SATURATED_SHARE = 0.02, 0.25
+_AT_AN_END, _SATURATED_SHARE, _USED_RANGE = 0.02, 0.25, 0.5
 
 
 def as_fitted(values: Any, adapter: Adapter) -> Any:
@@ -194,7 +194,9 @@ def _is_saturated(numbers: Array, scale: Scale) -> bool:
     """Say whether much of the data lies at the ends of its range, as in drawings and unlike in photographs."""
     some = numbers[:: max(1, len(numbers) // _RECORDS_LOOKED_AT)]
     shares = (some - scale.low) / np.where(scale.high > scale.low, scale.high - scale.low, 1)
-    return bool(np.mean((shares <= _AT_AN_END) | (shares >= 1 - _AT_AN_END)) > _SATURATED_SHARE)
+    # values that use only the lower end of a wide range, such as 0 to 16 in bytes, are not black and white
+    uses_the_range = shares.max(initial=0) > _USED_RANGE
+    return bool(uses_the_range and np.mean((shares <= _AT_AN_END) | (shares >= 1 - _AT_AN_END)) > _SATURATED_SHARE)
 
 
 def _has_shortcut(

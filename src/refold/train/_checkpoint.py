@@ -78,7 +78,7 @@ class Checkpoint:
         except (KeyError, RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise _damaged(self.path) from error
         self.resumed = True
-        return History(tuple(run.epochs), run.best_epoch, str(stopped)) if stopped else None
+        return History(tuple(run.epochs), run.best_epoch, str(stopped), run.placement) if stopped else None
 
     def _check_identity(self, header: Mapping[str, Any]) -> None:
         found = header.get("identity")

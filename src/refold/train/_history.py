@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from refold.train._placement import Placement
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -42,11 +44,14 @@ class History:
         The epoch whose weights were kept, counted from 1.
     stopped : {"max_epochs", "early", "interrupted"}
         Why training ended.
+    placement : Placement, optional
+        Where and how it was trained, trials included.
     """
 
     epochs: tuple[EpochRecord, ...]
     best_epoch: int
     stopped: str
+    placement: Placement | None = None
 
     def as_columns(self) -> dict[str, list[Any]]:
         """Return one list per figure, ready for a table or a plot."""

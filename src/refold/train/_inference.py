@@ -1,6 +1,8 @@
 """Run a network over many records so that a record gets the same numbers alone or among others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -11,20 +13,22 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from refold.train._placement import fitting_threads, with_threads
+from refold.train._placement import with_threads
 
 _VALUES_A_BLOCK = 1 << 20
 _LARGEST_BLOCK = 256
+_STRETCHES = 8  # for every thread, so that none waits long for another
 _ALIGNED = 16  # numbers; a row of float32 that is a multiple of these starts where vector registers load
 
 
 def apply_in_blocks(
-    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device, operations: int = 0
+    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device
 ) -> NDArray[Any]:
     """Return ``function(records)`` computed in blocks of one fixed size, the last one padded.
 
-    The size depends on the shape of a record alone, and the rows of matrix products are aligned: other products are
-    summed in another order, and the same record would get slightly different numbers in another company.
+    The size depends on the shape of a record alone, the rows of matrix products are aligned, and every block is the
+    work of one thread: other products are summed in another order, and the same record would get slightly different
+    numbers in another company or with another number of threads. Several threads take a block each.
 
     Parameters
     ----------
@@ -32,20 +36,36 @@ def apply_in_blocks(
         From a tensor (block, *record) to a tensor (block, ...).
     records : ndarray of shape (n, *record)
     device : torch.device
-    operations : int
-        Floating-point operations for one record, which decide the number of threads.
 
     Returns
     -------
     results : ndarray of shape (n, ...)
     """
     block = block_size(records.shape[1:])
-    parts: list[NDArray[Any]] = []
-    with torch.inference_mode(), _AlignedRows(), with_threads(fitting_threads(operations * block)):
-        for start in range(0, len(records), block):
-            part = np.ascontiguousarray(records[start : start + block])
-            parts.append(function(_padded(part, block, device)).cpu().numpy()[: len(part)])
-    return np.concatenate(parts)
+    starts = range(0, len(records), block)
+
+    def compute(start: int) -> NDArray[Any]:
+        part = np.ascontiguousarray(records[start : start + block])
+        return function(_padded(part, block, device)).cpu().numpy()[: len(part)]
+
+    threads = min(torch.get_num_threads(), len(starts)) if device.type == "cpu" else 1
+    if threads == 1:
+        with with_threads(1), torch.inference_mode(), _AlignedRows():
+            return np.concatenate([compute(start) for start in starts])
+    return np.concatenate(_shared_out(compute, starts, threads))
+
+
+def _shared_out(compute: Callable[[int], NDArray[Any]], starts: Sequence[int], threads: int) -> list[NDArray[Any]]:
+    """Return the results of all blocks, computed by several threads with a stretch of blocks each."""
+
+    def stretch(places: range) -> list[NDArray[Any]]:
+        with with_threads(1), torch.inference_mode(), _AlignedRows():
+            return [compute(starts[place]) for place in places]
+
+    bounds = np.linspace(0, len(starts), min(len(starts), threads * _STRETCHES) + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        stretches = pool.map(stretch, (range(first, last) for first, last in pairwise(bounds)))
+        return [result for results in stretches for result in results]
 
 
 def block_size(shape: tuple[int, ...]) -> int:

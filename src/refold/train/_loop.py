@@ -116,7 +116,7 @@ def _epochs(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | No
             if _epoch(run, listeners, checkpoint):
                 for listener in listeners:
                     listener.finished_epoch(run.epochs[-1])
-    history = History(tuple(run.epochs), run.best_epoch, stopped)
+    history = History(tuple(run.epochs), run.best_epoch, stopped, run.placement)
     if checkpoint and not run.interrupted:
         checkpoint.write(run, history)
     return history

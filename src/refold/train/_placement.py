@@ -164,17 +164,6 @@ def with_threads(count: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def fitting_threads(operations: int) -> int:
-    """Return one thread for little work and torch's own number for much; it depends on the work alone.
-
-    Parameters
-    ----------
-    operations : int
-        Floating-point operations of what is computed at once.
-    """
-    return 1 if operations < _OPERATIONS_WORTH_THREADS else torch.get_num_threads()
-
-
 def choose_device(name: str) -> torch.device:
     """Return the device that `name` means; "auto" takes an accelerator where there is one.
 
