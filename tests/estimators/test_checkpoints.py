@@ -78,6 +78,16 @@ def test_a_killed_fit_ends_with_the_weights_of_one_that_was_not(rows, tmp_path, 
     assert resumed.best_epoch_ == whole.best_epoch_
 
 
+def test_losses_of_a_long_pass_are_summed_on_the_way(rows, tmp_path, monkeypatch):
+    usual = Autoencoder(**USUAL).fit(rows)
+    monkeypatch.setattr("refold.train._run._MOST_LOSSES", 2)
+    path = tmp_path / "run.checkpoint"
+    killed(path, rows, 1.7)
+    resumed, whole = Autoencoder(**USUAL, checkpoint=path).fit(rows), Autoencoder(**USUAL).fit(rows)
+    assert str(history(resumed)) == str(history(whole))
+    assert whole.history_["train_loss"] == pytest.approx(usual.history_["train_loss"], rel=1e-12)
+
+
 def test_pictures_go_on_too(pictures, tmp_path):
     path = tmp_path / "run.checkpoint"
     conv = {"net": "conv", "hidden": (4, 8)}

@@ -57,15 +57,24 @@ class Scaling(nn.Module, ABC):
         """Return which raw values are numbers and not codes of categories, as bool of shape like `center`."""
 
     @abstractmethod
-    def inputs(self, raw: Tensor) -> Tensor:
-        """Return what the encoder sees, float32 (B, *input_shape), from raw (B, *raw_shape)."""
+    def features(self, raw: Tensor) -> Tensor:
+        """Return what the decoder shall give, float32 (B, *feature_shape), from raw (B, *raw_shape)."""
 
     @abstractmethod
-    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what the decoder shall give, (B, *feature_shape), and which columns were seen (B, columns).
+    def seen(self, raw: Tensor) -> Tensor | None:
+        """Return which columns were seen, bool (B, columns); None stands for "everything was seen"."""
 
-        None stands for "everything was seen".
-        """
+    def inputs_of(self, features: Tensor, raw: Tensor) -> Tensor:
+        """Return what the encoder sees, float32 (B, *input_shape), where the features are known already."""
+        return features
+
+    def inputs(self, raw: Tensor) -> Tensor:
+        """Return what the encoder sees, float32 (B, *input_shape), from raw (B, *raw_shape)."""
+        return self.inputs_of(self.features(raw), raw)
+
+    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return `features` and `seen`."""
+        return self.features(raw), self.seen(raw)
 
     def spread_over_features(self, seen: Tensor) -> Tensor:
         """Return which features were seen, (B, features), from which columns were seen, (B, columns)."""
@@ -113,19 +122,17 @@ class GridScaling(Scaling):
         """Return True: pixels are numbers."""
         return torch.ones_like(self.center, dtype=torch.bool)
 
-    def inputs(self, raw: Tensor) -> Tensor:
+    def features(self, raw: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) from raw (B, H, W[, C])."""
-        scaled = ((self.numbers(raw) - self.center) / self.spread).to(torch.float32)
-        filled = torch.nan_to_num(scaled, nan=0.0)
+        filled = _filled((self.numbers(raw) - self.center) / self.spread, raw)
         return filled.permute(0, 3, 1, 2) if len(self.raw_shape) == 3 else filled.unsqueeze(1)
 
-    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return pictures (B, C, H, W); missing pixels carry no error."""
+    def seen(self, raw: Tensor) -> Tensor | None:
+        """Return which pixels (B, C * H * W) were seen; missing ones carry no error."""
         if not raw.is_floating_point():
-            return self.inputs(raw), None
+            return None
         seen = ~torch.isnan(raw)
-        seen = seen.permute(0, 3, 1, 2) if len(self.raw_shape) == 3 else seen.unsqueeze(1)
-        return self.inputs(raw), seen.flatten(1)
+        return (seen.permute(0, 3, 1, 2) if len(self.raw_shape) == 3 else seen.unsqueeze(1)).flatten(1)
 
     def restore(self, features: Tensor) -> Tensor:
         """Return raw (B, H, W[, C]) from pictures (B, C, H, W)."""
@@ -169,20 +176,18 @@ class ColumnScaling(Scaling):
         flags[self._number_places] = True
         return flags
 
-    def inputs(self, raw: Tensor) -> Tensor:
-        """Return features and flags (B, width + flags) from raw (B, columns)."""
-        features = self._features(raw)
+    def inputs_of(self, features: Tensor, raw: Tensor) -> Tensor:
+        """Return features and flags (B, width + flags)."""
         if not self._flag_places:
             return features
         return torch.cat([features, torch.isnan(raw[:, self._flag_places]).to(features.dtype)], dim=1)
 
-    def targets(self, raw: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return features (B, width) and which columns were seen, numbers first (B, columns)."""
+    def seen(self, raw: Tensor) -> Tensor | None:
+        """Return which columns were seen, numbers first (B, columns)."""
         if not raw.is_floating_point():
-            return self._features(raw), None
+            return None
         seen = ~torch.isnan(raw)
-        ordered = seen if self._ordered else seen[:, [*self._number_places, *self._category_places]]
-        return self._features(raw), ordered
+        return seen if self._ordered else seen[:, [*self._number_places, *self._category_places]]
 
     def restore(self, features: Tensor) -> Tensor:
         """Return raw (B, columns) from features (B, width); a category is the one with the highest score."""
@@ -198,13 +203,20 @@ class ColumnScaling(Scaling):
     def _of_numbers(self, values: Tensor) -> Tensor:
         return values if self._ordered else values[self._number_places]
 
-    def _features(self, raw: Tensor) -> Tensor:
+    def features(self, raw: Tensor) -> Tensor:
+        """Return features (B, width) from raw (B, columns)."""
         numbers = self.numbers(raw if self._ordered else raw[:, self._number_places])
-        scaled = ((numbers - self._of_numbers(self.center)) / self._of_numbers(self.spread)).to(torch.float32)
-        parts = [torch.nan_to_num(scaled, nan=0.0)]
+        scaled = (numbers - self._of_numbers(self.center)) / self._of_numbers(self.spread)
+        parts = [_filled(scaled, raw)]
         for place, count in zip(self._category_places, self.categories, strict=True):
             parts.append(_one_hot(raw[:, place], count))
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+def _filled(scaled: Tensor, raw: Tensor) -> Tensor:
+    """Return scaled numbers as float32 with 0 for missing ones."""
+    short = scaled.to(torch.float32)
+    return torch.nan_to_num(short, nan=0.0) if raw.is_floating_point() else short
 
 
 def _one_hot(codes: Tensor, count: int) -> Tensor:

@@ -44,11 +44,12 @@ class Objective:
         generator : torch.Generator
             Source of every random number.
         """
-        inputs = net.scaling.inputs(self.corrupt(net, raw, generator))
+        targets, seen = net.scaling.targets(raw)
+        damaged = self.corrupt(net, raw, generator)
+        inputs = net.scaling.inputs_of(targets.detach(), raw) if damaged is raw else net.scaling.inputs(damaged)
         if net.training and any(isinstance(penalty, Contractive) for penalty in self.penalties):
             inputs.requires_grad_(True)
         code = net.encoder(inputs)
-        targets, seen = net.scaling.targets(raw)
         outputs = net.decoder(_drawn(code, net, generator))
         errors = column_errors(self.error, net, outputs, targets)
         terms = {"error": mean_error(errors, seen).mean()}

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from refold._errors import DivergedError
 from refold.nets import AutoencoderNet
 from refold.objectives import Objective
-from refold.train._batches import Batches, batch_bounds
+from refold.train._batches import Batches
 from refold.train._checkpoint import Checkpoint
 from refold.train._history import EpochRecord, History
 from refold.train._listeners import Listener
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, measured, with_threads
 from refold.train._plan import Plan
-from refold.train._run import Run
+from refold.train._run import Run, total_of
 
 _VALIDATION_BATCH = 1024
 _SECONDS_BETWEEN_WORDS = 0.25
@@ -160,7 +160,7 @@ def _epoch(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | Non
         run.seconds = time.perf_counter() - start
         if checkpoint:
             checkpoint.write(run)
-        if not run.losses and not run.epochs:
+        if not run.place_in_epoch and not run.epochs:
             raise KeyboardInterrupt
         if run.epochs:
             return False
@@ -201,7 +201,7 @@ def _each_step(
 
 def _close_epoch(run: Run, start: float) -> None:
     epoch = len(run.epochs) + 1
-    loss, error = _weighted_mean(run.losses, _batch_sizes(run))
+    loss, error = run.mean_losses()
     _check_finite(loss, epoch, run.plan)
     with _averaged_weights(run):
         held_loss, held_error = _validate(run)
@@ -209,12 +209,7 @@ def _close_epoch(run: Run, start: float) -> None:
         seconds = time.perf_counter() - start
         run.epochs.append(EpochRecord(epoch, loss, error, held_loss, held_error, run.rate, seconds))
         _keep_if_best(run, held_loss, epoch)
-    run.losses, run.seconds = [], 0.0
-
-
-def _batch_sizes(run: Run) -> list[int]:
-    bounds = (batch_bounds(place, len(run.records), run.plan.batch_size) for place in range(run.place_in_epoch))
-    return [stop - start for start, stop in bounds]
+    run.begin_epoch()
 
 
 def _step(run: Run, batch: Tensor) -> None:
@@ -228,7 +223,7 @@ def _step(run: Run, batch: Tensor) -> None:
     run.rate = rate
     run.step += 1
     _follow_average(run)
-    run.losses.append(torch.stack([loss.detach(), error.detach()]))
+    run.note(loss, error)
 
 
 def _loss(run: Run, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -246,13 +241,6 @@ def _follow_average(run: Run) -> None:
         torch._foreach_lerp_(run.average, [weight.detach() for weight in run.weights], 1 - decay)
 
 
-def _weighted_mean(pairs: Sequence[Tensor], counts: Sequence[int]) -> tuple[float, float]:
-    """Return means over records, from means over batches; waits for the device once."""
-    weights = torch.tensor(counts, dtype=torch.float64)
-    mean = (torch.stack(list(pairs)).cpu().double() * weights[:, None]).sum(0) / weights.sum()
-    return float(mean[0]), float(mean[1])
-
-
 @torch.no_grad()
 def _validate(run: Run) -> tuple[float, float]:
     """Return loss and error on the held-out records, damaged in the same way at every epoch."""
@@ -266,7 +254,8 @@ def _validate(run: Run) -> tuple[float, float]:
             terms = run.objective.terms(run.net, batch, noise)
         pairs.append(torch.stack([torch.stack(list(terms.values())).sum(), terms["error"]]))
         counts.append(len(batch))
-    return _weighted_mean(pairs, counts)
+    loss, error = (total_of(pairs, counts) / len(run.held_out)).tolist()
+    return loss, error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The state of one training: everything that a continuation needs, and nothing else."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -9,11 +10,13 @@ from torch import Tensor
 
 from refold.nets import AutoencoderNet
 from refold.objectives import Objective
-from refold.train._batches import Batches, batch_count
+from refold.train._batches import Batches, batch_bounds, batch_count
 from refold.train._history import EpochRecord
 from refold.train._optimizers import Optimizer
 from refold.train._placement import Placement
 from refold.train._plan import Plan
+
+_MOST_LOSSES = 4096
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class Run:
     step: int = 0
     rate: float = 0.0
     seconds: float = 0.0  # spent in the epoch that is under way
-    losses: list[Tensor] = field(default_factory=list)  # loss and error of its batches, not waited for
+    place_in_epoch: int = 0  # steps done in it
+    losses: list[Tensor] = field(default_factory=list)  # loss and error of its last batches, not waited for
+    sums: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))  # of the batches before those
     interrupted: bool = False
 
     def __post_init__(self) -> None:
@@ -66,10 +71,28 @@ class Run:
         self.steps_an_epoch = batch_count(len(self.records), self.plan.batch_size)
         self.steps = self.plan.max_epochs * self.steps_an_epoch
 
-    @property
-    def place_in_epoch(self) -> int:
-        """Steps done in the epoch that is under way."""
-        return len(self.losses)
+    def note(self, loss: Tensor, error: Tensor) -> None:
+        """Take down a batch's loss and error; a list of them all would grow with the data."""
+        self.losses.append(torch.stack([loss.detach(), error.detach()]))
+        self.place_in_epoch += 1
+        if len(self.losses) == _MOST_LOSSES:
+            self.sums = self.sums + self._sums_of_last()
+            self.losses = []
+
+    def mean_losses(self) -> tuple[float, float]:
+        """Return loss and error of the epoch so far, means over records; waits for the device."""
+        sums = self.sums + self._sums_of_last() if self.losses else self.sums
+        _, stop = batch_bounds(self.place_in_epoch - 1, len(self.records), self.plan.batch_size)
+        return float(sums[0]) / stop, float(sums[1]) / stop
+
+    def begin_epoch(self) -> None:
+        """Forget the epoch that was under way."""
+        self.place_in_epoch, self.seconds, self.losses, self.sums = 0, 0.0, [], torch.zeros_like(self.sums)
+
+    def _sums_of_last(self) -> Tensor:
+        places = range(self.place_in_epoch - len(self.losses), self.place_in_epoch)
+        bounds = (batch_bounds(place, len(self.records), self.plan.batch_size) for place in places)
+        return total_of(self.losses, [stop - start for start, stop in bounds])
 
     def snapshot(self) -> Snapshot:
         """Return the training as it is between two steps."""
@@ -80,6 +103,7 @@ class Run:
             **_prefixed("optimizer", self.optimizer.tensors()),
             **_prefixed("random", self._random()),
         }
+        tensors["sums"] = self.sums
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
         values = {
@@ -101,6 +125,7 @@ class Run:
         self.optimizer.load_tensors(_under("optimizer", tensors))
         self._set_random(_under("random", tensors))
         self.losses = list(tensors["losses"].to(self.placement.device)) if "losses" in tensors else []
+        self.sums = tensors["sums"].clone()
         self.epochs = [EpochRecord(**epoch) for epoch in values["epochs"]]
         for name in _PLAIN:
             setattr(self, name, values[name])
@@ -120,7 +145,13 @@ class Run:
             torch.cuda.set_rng_state(states["device"], self.placement.device)
 
 
-_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds")
+def total_of(pairs: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
+    """Return sums over records, float64 (2,), from means over batches; waits for the device once."""
+    weights = torch.tensor(counts, dtype=torch.float64)
+    return (torch.stack(list(pairs)).cpu().double() * weights[:, None]).sum(0)
+
+
+_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch")
 
 
 class _Named(Protocol):
