@@ -95,18 +95,3 @@ def test_an_error_of_the_consumer_ends_the_thread(error):
     with pytest.raises(error):
         consume()
     assert len(closed) == 1
-
-
-def test_an_item_is_let_go_when_the_next_one_is_awaited():
-    class Item:
-        alive = 0
-
-        def __init__(self):
-            Item.alive += 1
-
-        def __del__(self):
-            Item.alive -= 1
-
-    for item in prefetched((Item() for _ in range(20)), depth=2):
-        del item
-        assert Item.alive <= 4  # two made, one on its way, one in the making

@@ -10,7 +10,7 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import csv as arrow_csv
@@ -83,6 +83,13 @@ def a_parquet(folder):
     return folder / "table.parquet"
 
 
+def a_parquet_with_empty_row_groups(folder):
+    with parquet.ParquetWriter(folder / "table.parquet", TABLE.schema) as writer:
+        for start, stop in [(0, 0), (0, 10), (10, 10), (10, 60), (60, SIZE), (SIZE, SIZE)]:
+            writer.write_table(TABLE[start:stop])
+    return folder / "table.parquet"
+
+
 def a_parquet_of_one_row_group(folder):
     parquet.write_table(TABLE, folder / "table.parquet")
     return folder / "table.parquet"
@@ -104,8 +111,27 @@ def a_feather(folder):
     return folder / "table.feather"
 
 
+def a_feather_not_packed(folder):
+    feather.write_feather(TABLE, str(folder / "table.feather"), chunksize=13, compression="uncompressed")
+    return folder / "table.feather"
+
+
+def a_feather_of_polars(folder):
+    table = TABLE.set_column(3, "text", TABLE["text"].dictionary_encode()).drop_columns(["nothing"])
+    polars.from_arrow(table).write_ipc(folder / "table.feather", record_batch_size=13)
+    return folder / "table.feather"
+
+
 def an_arrow_file(folder):
     with pa.ipc.new_file(str(folder / "table.arrow"), TABLE.schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist([], TABLE.schema))
+        writer.write_table(TABLE, max_chunksize=13)
+    return folder / "table.arrow"
+
+
+def an_old_arrow_file(folder):
+    old = pa.ipc.IpcWriteOptions(use_legacy_format=True)
+    with pa.ipc.new_file(str(folder / "table.arrow"), TABLE.schema, options=old) as writer:
         writer.write_table(TABLE, max_chunksize=13)
     return folder / "table.arrow"
 
@@ -258,8 +284,15 @@ def a_pattern_of_pictures(folder):
 
 
 KINDS = [
-    *(a_parquet, a_parquet_of_one_row_group, a_parquet_of_dictionaries, a_parquet_of_polars),
-    *(a_feather, an_arrow_file, a_csv, a_packed_csv, a_csv_without_names),
+    *(
+        a_parquet,
+        a_parquet_with_empty_row_groups,
+        a_parquet_of_one_row_group,
+        a_parquet_of_dictionaries,
+        a_parquet_of_polars,
+    ),
+    *(a_feather, a_feather_not_packed, a_feather_of_polars, an_arrow_file, an_old_arrow_file),
+    *(a_csv, a_packed_csv, a_csv_without_names),
     *(an_npy, an_npy_of_pictures, an_npy_of_the_other_end, an_npy_in_fortran_order),
     *(a_memmap, a_part_of_a_memmap, a_memmap_in_pieces, a_memmap_changed_in_memory, a_memmap_changed_in_the_file),
     *(a_folder_of_parquet, a_folder_of_feather, a_folder_of_csv, a_list_of_csv, a_pattern, a_pattern_of_packed_csv),
@@ -356,7 +389,7 @@ def test_a_huge_array_is_opened_and_begun_without_reading_it(tmp_path):
 
 @pytest.mark.parametrize("compression", ["snappy", "none"])
 def test_a_huge_row_group_is_read_in_blocks(tmp_path, monkeypatch, compression):
-    monkeypatch.setattr(f"{ROOM}._stream_tables._BUFFERED_BYTES", 1 << 18)
+    monkeypatch.setattr(f"{ROOM}._stream_parquet._BUFFERED_BYTES", 1 << 18)
     numbers = np.random.default_rng(0).normal(size=(4, 200_000))
     table = pa.table(list(map(pa.array, numbers)), names=list("abcd"))
     parquet.write_table(
@@ -497,9 +530,10 @@ TEXTS = {
     "without names, numbers only": "1.5\t2\n3\t4\n\t5\n",
     "without a last new line": "a,b\n1,2\n3,4",
     "empty lines": "\n\na,b\n\n1,2\n\n\n3,4\n\n",
-    "quotes inside fields": 'a,b\n5" pipe,1\n"x"y"z,2\n6" pipe,"3"\n"a\nb",4\n',
+    "quotes inside fields": 'a,b\n5" pipe,1\n"x"y"z,2\n6" pipe,"a""\n""b"\n"a\nb",4\n',
     "one column": "a\n1\n\n2\n",
     "names in quotes": '"a\nname","b ""q"""\n1,2\n3,4\n',
+    "a mark without names": "\ufeff1.5;2\n3;4\n",
     "a mark and semicolons": "\ufeffa;b\n1;2\n3;4\n",
 }
 
@@ -526,7 +560,7 @@ def test_latin_1_is_understood_in_pieces(tmp_path, monkeypatch):
 
 CELLS = ["", "NA", "0", "1", "7", "-3", "0x1F", "2.5", "1e400", "true", "False", "2020-02-29", "0001-01-01"]
 CELLS += ["10:00", "23:59:59", "2020-01-01 10:00", "2020-01-01T10:00:00.25", "2020-01-01 10:00Z"]
-CELLS += ["2020-01-01 10:00:00.5Z", "word", '"quo""ted"', '"two\nlines"', '5" pipe', '"a"b', "ä"]
+CELLS += ["2020-01-01 10:00:00.5Z", "word", '"quo""ted"', '"two\nlines"', '"two""\n""lines"', '5" pipe', '"a"b', "ä"]
 
 
 @given(
@@ -583,6 +617,21 @@ def test_a_text_that_changed_after_it_was_opened_is_refused(tmp_path, packed):
         list(stream.chunks(10))
 
 
+def test_a_feather_file_that_changed_after_it_was_opened_is_refused(tmp_path):
+    stream = streamed(a_feather(tmp_path))
+    feather.write_feather(TABLE, str(tmp_path / "table.feather"), chunksize=12)
+    with pytest.raises(DataError, match=r"'table.feather' is broken or changed after it was opened; open it again"):
+        list(stream.chunks(10))
+
+
+def test_an_array_with_a_broken_head_is_refused(tmp_path):
+    head = b"{'descr': ('<f8', "
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+    for wishes in ({}, {"max_memory": 0}):
+        with pytest.raises(DataError, match=r"'a.npy' cannot be read"):
+            open_source(tmp_path / "a.npy", **wishes)
+
+
 # --- broken files ------------------------------------------------------------------------------------------------
 
 
@@ -604,10 +653,32 @@ def test_what_cannot_be_opened_is_named(tmp_path, name, content):
         streamed(tmp_path / name)
 
 
+@settings(max_examples=150)
+@given(data=st.data())
+def test_damaged_files_are_refused_or_read(tmp_path, data):
+    """Never an exception of the libraries beneath."""
+    make = data.draw(st.sampled_from([a_parquet, a_feather, a_feather_not_packed, a_csv, a_packed_csv, an_npy]))
+    folder = tmp_path / make.__name__
+    folder.mkdir(exist_ok=True)
+    path = make(folder)
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bytes(content))
+    try:
+        for chunk in streamed(path).chunks(40):
+            assert chunk.size <= 40
+    except DataError as error:
+        assert "\n" not in str(error)
+
+
 def test_streams_without_records_are_refused(tmp_path):
     parquet.write_table(TABLE.slice(0, 0), tmp_path / "a.parquet")
+    feather.write_feather(TABLE.slice(0, 0), str(tmp_path / "a.feather"))
     (tmp_path / "a.csv").write_text("a,b\n")
-    for name in ("a.parquet", "a.csv"):
+    for name in ("a.parquet", "a.feather", "a.csv"):
         for wishes in ({}, {"max_memory": 0}):
             with pytest.raises(DataError, match="no records"):
                 open_source(tmp_path / name, **wishes)
@@ -695,6 +766,14 @@ def test_folders_name_columns(tmp_path):
     assert open_source(tmp_path).values["year"].null_count == SIZE
 
 
+def test_what_a_folder_says_goes_before_what_its_files_hold(tmp_path):
+    for year in (2023, 2024):
+        (tmp_path / f"year={year}").mkdir()
+        write_all(tmp_path / f"year={year}", part={"year": ["?"], "a": [1]})
+    values = open_source(tmp_path).values
+    assert values.column_names == ["a", "year"] and values["year"].to_pylist() == [2023, 2024]
+
+
 def test_folders_that_do_not_say_the_same_are_refused(tmp_path):
     a_folder_of_folders(tmp_path)
     parquet.write_table(TABLE, tmp_path / "part.parquet")
@@ -766,6 +845,16 @@ def test_frequent_texts_are_kept_where_there_are_too_many_to_count(monkeypatch):
     with pytest.warns(RefoldWarning, match="more than 200 different texts in 20250 rows, too many to learn"):
         adapter = TableAdapter.fit_chunks(chunks, chunks[0].schema)
     assert list(adapter.columns[0].categories[:10]) == frequent[::-1]
+
+
+def test_a_text_that_becomes_frequent_late_is_found(monkeypatch):
+    monkeypatch.setattr(f"{ROOM}._counting.MAX_COUNTED", 50)
+    early = [f"early {place % 60}" for place in range(300)]
+    later = [["late"] * 4 + [f"once {place} {number}" for number in range(110)] for place in range(100)]
+    chunks = [pa.table({"text": cells}) for cells in (early, *later)]
+    with pytest.warns(RefoldWarning, match="too many to learn"):
+        adapter = TableAdapter.fit_chunks(chunks, chunks[0].schema)
+    assert adapter.columns[0].categories[0] == "late"
 
 
 def test_what_is_counted_stays_small(monkeypatch):

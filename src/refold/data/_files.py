@@ -1,10 +1,12 @@
 """Read tables and arrays from files; reading a file never runs code."""
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ READABLE = ".csv, .tsv, .txt (also .gz), .parquet, .feather, .arrow, .npy, .npz 
 _MEMBER = "::"  # separates a .npz file from the name of one of its arrays
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, NotImplementedError, MemoryError),
-    *(pa.ArrowException, zipfile.BadZipFile, zlib.error),
+    *(pa.ArrowException, zipfile.BadZipFile, zlib.error, struct.error, TokenError),
 )
 _PREFERRED_ARRAYS = ("X", "x", "data", "x_train", "images")
 

@@ -48,7 +48,7 @@ class Conformed:
     def _with_constants(self, block: pa.Table) -> pa.Table:
         columns = dict(zip(block.column_names, block.columns, strict=True))
         for name, value in self.constants.items():
-            columns[name] = pa.repeat(pa.scalar(value, self.schema.field(name).type), len(block))
+            columns[name] = pa.repeat(value, len(block))
         return pa.table(columns)
 
     def select(self, columns: Sequence[str]) -> "Conformed":

@@ -10,7 +10,8 @@ from refold._errors import DataError
 from refold.data._files import ending_of
 from refold.data._joining import folder_columns, join_tables
 from refold.data._stream_arrays import open_arrays
-from refold.data._stream_tables import open_feather, open_parquet
+from refold.data._stream_feather import open_feather
+from refold.data._stream_parquet import open_parquet
 from refold.data._stream_text import open_texts
 from refold.data._streams import Stream
 from refold.data._text import TEXT_ENDINGS

@@ -97,8 +97,6 @@ def parse_records(
     pyarrow.ArrowInvalid
         If the records are broken or a value is not of its column's type.
     """
-    if not text.strip(b"\r\n"):  # empty lines are skipped, and Arrow does not parse nothing
-        return pa.schema([(name, (types or {}).get(name, pa.null())) for name in types or names]).empty_table()
     reading = {"column_names": list(names), "block_size": _BLOCK_BYTES}
     converting = {} if types is None else {"column_types": dict(types), "include_columns": list(types)}
     return _parse(pa.BufferReader(text), dialect, reading, converting)
