@@ -73,6 +73,8 @@ def as_tensor(numbers: NDArray[Any], device: torch.device) -> Tensor:
     contiguous = np.ascontiguousarray(numbers)
     if device.type == "mps" and contiguous.dtype == np.float64:
         contiguous = contiguous.astype(np.float32)
+    if contiguous.flags.writeable:
+        return torch.from_numpy(contiguous).to(device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nothing writes to it
         return torch.from_numpy(contiguous).to(device)

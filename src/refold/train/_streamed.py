@@ -14,7 +14,7 @@ from refold.train._batches import as_tensor, batch_bounds, batch_count
 
 Array = NDArray[Any]
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 22
 _OPEN_PIECES = 2  # read in turn, so that neighbours in the file do not meet in a batch
 
 
