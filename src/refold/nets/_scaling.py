@@ -124,7 +124,8 @@ class GridScaling(Scaling):
 
     def features(self, raw: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) from raw (B, H, W[, C])."""
-        filled = _filled((self.numbers(raw) - self.center) / self.spread, raw)
+        numbers = self.numbers(raw) if raw.is_floating_point() else raw  # bytes become floats in the subtraction
+        filled = _filled((numbers - self.center) / self.spread, raw)
         return filled.permute(0, 3, 1, 2) if len(self.raw_shape) == 3 else filled.unsqueeze(1)
 
     def seen(self, raw: Tensor) -> Tensor | None:

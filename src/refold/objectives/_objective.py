@@ -7,7 +7,7 @@ from torch import Tensor
 
 from refold.nets import AutoencoderNet
 from refold.objectives._corruptions import Corruption, Domain
-from refold.objectives._errors import NumberError, column_errors, mean_error
+from refold.objectives._errors import NumberError, batch_error, column_count
 from refold.objectives._penalties import Contractive, Penalty, Variational
 
 
@@ -51,12 +51,11 @@ class Objective:
             inputs.requires_grad_(True)
         code = net.encoder(inputs)
         outputs = net.decoder(_drawn(code, net, generator))
-        errors = column_errors(self.error, net, outputs, targets)
-        terms = {"error": mean_error(errors, seen).mean()}
+        terms = {"error": batch_error(self.error, net, outputs, targets, seen)}
         for penalty in self.penalties:
             if isinstance(penalty, Variational):
                 # the error is a mean over columns, so the divergence is shared out over them too
-                terms[penalty.name] = penalty(code, inputs, generator).mean() / errors.shape[1]
+                terms[penalty.name] = penalty(code, inputs, generator).mean() / column_count(net)
             else:
                 terms[penalty.name] = penalty(code[:, : net.latent_dim], inputs, generator).mean()
         return terms

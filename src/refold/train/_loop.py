@@ -21,7 +21,7 @@ from refold.train._checkpoint import Checkpoint
 from refold.train._history import EpochRecord, History
 from refold.train._listeners import Listener
 from refold.train._optimizers import Optimizer, make_optimizer
-from refold.train._placement import Placement, measured, with_threads
+from refold.train._placement import Placement, measured, with_threads, work_of
 from refold.train._plan import Plan
 from refold.train._run import Run, total_of
 
@@ -95,7 +95,7 @@ def _own_randomness(seed: int) -> Iterator[None]:
 
 def _with_measured_threads(run: Run) -> Placement:
     """Return the run's placement after a trial of threads on a copy of the network."""
-    work = run.net.operations * run.plan.batch_size
+    work = work_of(run.net, run.plan.batch_size)
     batch: list[Tensor] = []
 
     def step() -> None:

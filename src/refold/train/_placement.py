@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from statistics import median
 from typing import Literal
 
@@ -19,6 +20,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 # Below this many operations a second thread costs more in waiting than it saves in arithmetic, and on a busy
 # machine many times more.
 _OPERATIONS_WORTH_THREADS = 200_000_000
+_OPERATIONS_A_VALUE = 500  # in the time that a value is scaled, compared and led back
 _TRIALS = 3
 _WORTH_IT = 0.9  # of one thread's time: a smaller gain is noise
 _ONE_THREAD = "one thread: the batches are little work"
@@ -82,12 +84,17 @@ def place(
         What is known of the machine; this one by default.
     """
     machine = machine or this_machine()
-    operations = net.operations * batch_size
     convolutional = any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in net.modules())
-    bfloat16, why_numbers = _numbers(machine, device, precision, operations)
-    count, why_threads = _threads(machine, threads, operations)
+    bfloat16, why_numbers = _numbers(machine, device, precision, net.operations * batch_size)
+    count, why_threads = _threads(machine, threads, work_of(net, batch_size))
     why_layout = "channels last: convolutions are faster" if convolutional else "no convolutions, no layout to choose"
     return Placement(device, bfloat16, convolutional, count, (why_numbers, why_layout, why_threads))
+
+
+def work_of(net: AutoencoderNet, batch_size: int) -> int:
+    """Return the work of a batch in operations; values that are moved about count too."""
+    values = prod(net.scaling.input_shape) + prod(net.scaling.feature_shape)
+    return batch_size * (net.operations + _OPERATIONS_A_VALUE * values)
 
 
 def _numbers(machine: Machine, device: torch.device, precision: Precision, operations: int) -> tuple[bool, str]:
@@ -100,10 +107,10 @@ def _numbers(machine: Machine, device: torch.device, precision: Precision, opera
     return True, f"bfloat16: {machine.bfloat16_on[device.type]}"
 
 
-def _threads(machine: Machine, threads: int | Literal["auto"], operations: int) -> tuple[int, str]:
+def _threads(machine: Machine, threads: int | Literal["auto"], work: int) -> tuple[int, str]:
     if threads != "auto":
         return threads, f"threads={threads} was asked for"
-    if operations < _OPERATIONS_WORTH_THREADS or machine.threads == 1:
+    if work < _OPERATIONS_WORTH_THREADS or machine.threads == 1:
         return 1, _ONE_THREAD if machine.threads > 1 else "one thread: torch has no more"
     return machine.threads, f"all {machine.threads} threads: the batches are much work"
 
