@@ -7,6 +7,7 @@ from math import prod
 from torch import Tensor, nn
 
 from refold.nets._dense import CodeLayer, in_float32
+from refold.nets._norms import GroupNorm
 
 Activation = Callable[[], nn.Module]
 Size = tuple[int, int]
@@ -85,4 +86,4 @@ def _stride(size: Size) -> Size:
 
 
 def _norm(channels: int, normalise: bool) -> list[nn.Module]:
-    return [nn.GroupNorm(1, channels)] if normalise else []
+    return [GroupNorm(1, channels)] if normalise else []

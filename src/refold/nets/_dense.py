@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refold.nets._norms import LayerNorm
+
 Activation = Callable[[], nn.Module]
 
 _WIDEST_TRAINED = 1024
@@ -131,5 +133,5 @@ def _started(half: nn.Sequential) -> nn.Sequential:
 
 
 def _step(inner: int, outer: int, activation: Activation, normalise: bool) -> list[nn.Module]:
-    norm: list[nn.Module] = [nn.LayerNorm(outer)] if normalise else []
+    norm: list[nn.Module] = [LayerNorm(outer)] if normalise else []
     return [nn.Linear(inner, outer), *norm, activation()]
