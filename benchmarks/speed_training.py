@@ -106,6 +106,7 @@ TRAINING_HEADER = (
 def about_training(size: Size) -> Iterator[str]:
     """Yield how the rows about training are measured."""
     versions = {package: version(package) for package in ("keras", "pyod", "pythae", "skorch", "scikit-learn")}
+    yield from ("### Speed: how it is measured", "")
     yield f"{ABOUT} Peers: {', '.join(f'{name} {found}' for name, found in versions.items())}."
     yield ""
 

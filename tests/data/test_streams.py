@@ -882,3 +882,9 @@ def test_nothing_warns_without_a_reason(tmp_path, small_pieces):
         warnings.simplefilter("error")
         for make in (a_csv, a_parquet):
             fit_adapter(streamed(make(tmp_path)))
+
+
+def test_the_first_version_of_feather_is_read_whole(tmp_path):
+    path = tmp_path / "old.feather"
+    feather.write_feather(pa.table({"a": [1.0, 2.0]}), path, version=1)
+    assert open_source(path, max_memory=10**6).size == 2

@@ -13,12 +13,13 @@ from torch import nn
 
 import refold
 from refold import Autoencoder
+from refold.files import read_model_file, write_tensor_file
 from refold.train import Listener
 
 USUAL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 6, "batch_size": 8, "random_state": 0, "shortcut": False}
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """Stands for a process that is no more."""
 
 
@@ -135,7 +136,8 @@ def test_a_finished_fit_is_not_done_again(rows, tmp_path):
         ({"latent_dim": 3}, "other parameters: latent_dim was 2 and is 3"),
         ({"learning_rate": 0.1}, "other parameters: learning_rate was 0.002 and is 0.1"),
         ({"max_epochs": 7}, "other parameters: max_epochs was 6 and is 7"),
-        ({"random_state": 1}, "other (data|parameters)"),
+        ({"random_state": 1}, "other parameters: random_state was 0 and is 1"),
+        ({"validation_fraction": 0.2}, "other parameters: validation_fraction"),
     ],
 )
 def test_other_settings_are_refused(rows, tmp_path, change, sentence):
@@ -262,3 +264,59 @@ def test_ctrl_c_before_the_first_step_leaves_nothing(rows):
     with pytest.raises(KeyboardInterrupt):
         model.fit(rows)
     assert not hasattr(model, "net_")
+
+
+class PressCtrlCAtTheEnd(Listener):
+    """Presses Ctrl-C when the last step of the second epoch is done."""
+
+    def moved(self, epochs):
+        if epochs == 2:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_after_the_last_step_of_an_epoch_leaves_a_checkpoint_too(rows, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    stopped = Autoencoder(**USUAL, checkpoint=path, checkpoint_seconds=1e6, track=[PressCtrlCAtTheEnd()]).fit(rows)
+    assert stopped.stopped_ == "interrupted" and stopped.n_iter_ == 2 and path.exists()
+    assert weights(Autoencoder(**USUAL, checkpoint=path).fit(rows)) == weights(Autoencoder(**USUAL).fit(rows))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"threads": 0},
+        {"threads": 10**9},
+        {"stopped": "never"},
+        {"best_epoch": 99},
+        {"place_in_epoch": -1},
+        {"step": "x"},
+    ],
+    ids=str,
+)
+def test_figures_that_contradict_each_other_are_refused(rows, tmp_path, lie):
+    path = tmp_path / "run.checkpoint"
+    killed(path, rows, 2)
+    file = read_model_file(path)
+    for name, value in lie.items():
+        (file.header["values"] if name in file.header["values"] else file.header)[name] = value
+    write_tensor_file(file, path)
+    with pytest.raises(refold.CheckpointError, match="damaged"):
+        Autoencoder(**USUAL, checkpoint=path).fit(rows)
+
+
+class Broken(Listener):
+    """Fails when an epoch is over, as a server that went away."""
+
+    def finished_epoch(self, record):
+        raise ConnectionError("no server")
+
+
+def test_a_listener_that_fails_costs_a_warning_and_not_the_training(rows):
+    with pytest.warns(refold.RefoldWarning, match="Broken failed and hears no more of this training: no server"):
+        model = Autoencoder(**USUAL, track=[Broken()]).fit(rows)
+    assert model.n_iter_ == 6
+
+
+def test_what_cannot_be_told_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(refold.ParameterError, match="track"):
+        Autoencoder(**USUAL, track="run.xml").fit(tmp_path / "not there.parquet")

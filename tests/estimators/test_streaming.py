@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_weights(table, tmp_path):
     assert weights(model(max_memory=TINY).fit(path)) == weights(model(max_memory=TINY).fit(path))
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     pass
 
 
@@ -177,3 +177,31 @@ def test_no_warnings_on_the_way(table, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model(max_memory=TINY).fit(path).transform(path)
+
+
+def test_data_of_another_container_go_on_as_in_memory(table, tmp_path):
+    numbers = np.column_stack([table[f"sensor{place}"] for place in range(5)])
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(table.select([f"sensor{place}" for place in range(5)]), path, row_group_size=500)
+    fitted = model(max_memory=TINY).fit(numbers)
+    assert fitted.partial_fit(path).transform(path).shape == (3000, 2)
+
+
+def test_what_is_free_does_not_decide_what_is_learned(table, tmp_path, monkeypatch):
+    path = written(table, tmp_path, "parquet")
+    learned = []
+    for free in (2000, 3000):
+        monkeypatch.setattr("refold.estimators._preparing.free_memory", lambda free=free: free)
+        learned.append(weights(model().fit(path)))
+    assert learned[0] == learned[1]
+
+
+def test_a_file_that_lost_records_is_an_error_and_not_a_shorter_pass(table, tmp_path):
+    path = written(table, tmp_path, "parquet")
+
+    class Shorten(Listener):
+        def finished_epoch(self, record):
+            parquet.write_table(table.slice(0, 2900), path, row_group_size=500)
+
+    with pytest.raises(refold.DataError):
+        model(max_memory=TINY, track=[Shorten()]).fit(path)

@@ -16,7 +16,7 @@ from refold._errors import DataError, ParameterError
 from refold._parameters import check_parameters
 from refold.cli._talk import reading_progress, say, working_progress
 from refold.data import RecordWriter, Source, Stream, open_source, prefetched, write_records
-from refold.estimators import Autoencoder, PCABaseline, chunk_rows, load, memory_for_records
+from refold.estimators import Autoencoder, PCABaseline, chunk_rows, load, memory_for_buffers, memory_for_records
 
 _FEWEST_TO_JUDGE_BY = 10
 _RECORDS_AT_ONCE = 1 << 16
@@ -30,6 +30,7 @@ def fit_model(
     check_output(output, (".safetensors",))
     model = Autoencoder(**parameters, verbose=0 if quiet else 1)
     check_parameters(model)
+    _check_checkpoint(model, output)
     opened = without(open_data(data, quiet, model.image_size, memory_for_records(model)), drop)
     if not quiet and isinstance(opened, Stream):
         say(f"{opened.size} records are more than --max-memory holds; they are read from disk as they are used")
@@ -54,6 +55,11 @@ def fit_model(
     return result
 
 
+def _check_checkpoint(model: Autoencoder, output: Path) -> None:
+    if model.checkpoint is not None and Path(model.checkpoint).resolve() == output.resolve():
+        raise ParameterError(f"--checkpoint and --output are both {str(output)!r}; give the checkpoint another path")
+
+
 def _remove_checkpoint(model: Autoencoder) -> None:
     """Remove the checkpoint of a training that is over and saved; that of an interrupted one stays."""
     if model.checkpoint is not None and model.stopped_ != "interrupted":
@@ -63,13 +69,13 @@ def _remove_checkpoint(model: Autoencoder) -> None:
 def _variance_kept(model: Autoencoder, opened: Source | Stream) -> dict[str, Any]:
     """Judge model and PCA on the records held out of training, or on all where too few were."""
     held_out = model.held_out_
-    training = np.setdiff1d(np.arange(opened.size), held_out)
+    some = np.linspace(0, opened.size - 1, min(opened.size, PCABaseline.MOST_RECORDS)).astype(np.intp)
     if len(held_out) < _FEWEST_TO_JUDGE_BY:
-        learned = judged = opened
-        judged_by = "all records"
+        few = isinstance(opened, Source)
+        learned = judged = opened if few else _parts(model, opened, some)[0]
+        judged_by = "all records" if few else f"{len(some)} of all records"
     else:
-        some = np.linspace(0, len(training) - 1, min(len(training), PCABaseline.MOST_RECORDS)).astype(int)
-        learned, judged = _parts(opened, training[some], held_out)
+        learned, judged = _parts(model, opened, np.setdiff1d(some, held_out), held_out)
         judged_by = f"{len(held_out)} records held out of training"
     return {
         "judged_by": judged_by,
@@ -78,11 +84,11 @@ def _variance_kept(model: Autoencoder, opened: Source | Stream) -> dict[str, Any
     }
 
 
-def _parts(opened: Source | Stream, *choices: NDArray[np.intp]) -> list[Source]:
+def _parts(model: Autoencoder, opened: Source | Stream, *choices: NDArray[np.intp]) -> list[Source]:
     """Return the records at several choices of places, each sorted, in one pass over all."""
     found: list[list[Any]] = [[] for _ in choices]
     start = 0
-    for chunk in opened.chunks(_RECORDS_AT_ONCE):
+    for chunk in _chunks(model, opened):
         for parts, places in zip(found, choices, strict=True):
             first, last = np.searchsorted(places, (start, start + chunk.size))
             if last > first:
@@ -102,6 +108,8 @@ def _report_fit(result: dict[str, Any]) -> None:
         f"{result['latent_dim']} numbers keep {ours:.1%} of the variance of {result['judged_by']} (PCA with as many: "
         f"{plain:.1%})"
     )
+    if result["stopped"] == "interrupted":
+        say("note: training was interrupted; with --checkpoint the same command goes on from where it was")
     if ours < plain:
         say("note: that is less than PCA keeps; more --max-epochs may help, or --net dense")
     say(f"wrote {result['model']}")
@@ -166,7 +174,7 @@ def _model_and_data(
 
 def _chunks(model: Autoencoder, opened: Source | Stream) -> Iterator[Source]:
     """Yield the records in parts that memory holds, read ahead where they come from disk."""
-    chunks = opened.chunks(min(_RECORDS_AT_ONCE, chunk_rows(opened, memory_for_records(model))))
+    chunks = opened.chunks(min(_RECORDS_AT_ONCE, chunk_rows(opened, memory_for_buffers(model))))
     if isinstance(opened, Source):
         yield from chunks
         return

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from refold._errors import DataError, ParameterError
+from refold._errors import DataError, ModelFileError, ParameterError
 from refold._memory import free_memory
 from refold.data import Source, Stream, fit_adapter, open_source
 from refold.estimators import inspect_file
@@ -39,6 +39,10 @@ def describe_file(file: str) -> dict[str, Any]:
 
 def _describe_model(file: str) -> dict[str, Any]:
     header = inspect_file(file)
+    if "fitted" not in header:
+        raise ModelFileError(
+            f"{Path(file).name!r} holds a {header['kind']} and no model; there is nothing to describe"
+        )
     fitted, spec = header["fitted"], header["spec"]
     best = fitted["best_epoch_"] - 1
     history = fitted["history_"]

@@ -143,7 +143,12 @@ def _stream_if_large(path: Path, wishes: _Wishes) -> Stream | None:
     in_memory = _PACKED_TEXT_IN_MEMORY if is_packed(path) else _TEXT_IN_MEMORY
     if kind_of(path) == "text" and wishes.fits(path.stat().st_size * in_memory):
         return None
-    stream = open_files([path])
+    try:
+        stream = open_files([path])
+    except DataError:
+        if kind_of(path) != "Feather":
+            raise
+        return None  # Feather's first version is only read whole
     return stream if kind_of(path) == "text" or not wishes.fits(in_memory_bytes(stream)) else None
 
 

@@ -104,8 +104,15 @@ def in_memory_bytes(data: Source | Stream) -> int:
     40
     """
     values = data.values if isinstance(data, Source) else data.head
-    encoded = _ENCODED_CELL * values.num_columns if data.frame else 0
+    encoded = _ENCODED_CELL * values.num_columns if data.frame else widened_bytes(values.dtype, data.record_bytes)
     return data.size * (data.record_bytes + encoded)
+
+
+def widened_bytes(dtype: np.dtype[Any], record_bytes: int) -> int:
+    """Return what a record takes once more as numbers, where its own type is not what networks take."""
+    if dtype in (np.uint8, np.float32, np.float64):
+        return 0
+    return record_bytes // dtype.itemsize * (1 if dtype == np.bool_ else 4 if dtype.itemsize <= 2 else 8)
 
 
 def head_records(record_bytes: int) -> int:

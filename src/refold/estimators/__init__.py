@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from refold.estimators._autoencoder import Autoencoder
     from refold.estimators._baseline import PCABaseline
     from refold.estimators._exporting import ExportReport, export
-    from refold.estimators._preparing import memory_for_records
+    from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
     from refold.estimators._storage import inspect_file, load
 
@@ -22,6 +22,7 @@ __all__ = [
     "export",
     "inspect_file",
     "load",
+    "memory_for_buffers",
     "memory_for_records",
 ]
 
@@ -34,6 +35,7 @@ __getattr__, __dir__ = lazy_names(
         "export": "._exporting",
         "inspect_file": "._storage",
         "load": "._storage",
+        "memory_for_buffers": "._preparing",
         "memory_for_records": "._preparing",
         "PCABaseline": "._baseline",
     },

@@ -29,6 +29,7 @@ from refold.estimators._preparing import (
     check_values,
     digest_of,
     listeners_of,
+    memory_for_buffers,
     memory_for_records,
     net_spec,
     placement_of,
@@ -159,6 +160,7 @@ class Autoencoder(
             If training leaves the finite numbers; the message says what to try.
         """
         check_parameters(self)
+        self._listeners()  # what cannot be told is refused before anything is read
         with self._as_before_on_failure():
             self._fit(self._open(X), going_on=self.warm_start and hasattr(self, "net_"))
         return self
@@ -464,15 +466,19 @@ class Autoencoder(
         def check(numbers: Array, start: int) -> None:
             check_values(numbers, self.missing, self.value_range, is_table=opened.frame is not None, start=start)
 
-        return records_on_disk(opened, self.adapter_, check, fraction, seed, memory_for_records(self))
+        def encode(values: Any) -> Array:
+            return self.adapter_.encode(as_fitted(values, self.adapter_))
+
+        return records_on_disk(opened, encode, check, fraction, seed, memory_for_buffers(self))
 
     def _checkpoint(self, records: Records, plan: Plan) -> Checkpoint:
         identity = {
-            "data": records.digest(),
             "parameters": settings_of(self),
-            "network": digest_of(self.net_),
             "seed": plan.seed,
             "device": choose_device(self.device).type,
+            "max_memory": records.way_of_reading,
+            "data": records.digest,
+            "network": digest_of(self.net_),
         }
         return Checkpoint(self.checkpoint, self.checkpoint_seconds, identity)  # type: ignore[arg-type]
 
@@ -514,7 +520,7 @@ class Autoencoder(
 
         def encoded() -> Iterator[tuple[Source, Array]]:
             start = 0
-            for chunk in opened.chunks(chunk_rows(opened, memory_for_records(self))):
+            for chunk in opened.chunks(chunk_rows(opened, memory_for_buffers(self))):
                 yield chunk, self._encode(chunk, start)
                 start += chunk.size
 
@@ -622,4 +628,4 @@ class Autoencoder(
         return self.net_.scaling.as_shares(self.net_.activate(outputs)).flatten(1)
 
     def _apply(self, function: Callable[[Tensor], Tensor], numbers: Array) -> Array:
-        return apply_in_blocks(function, numbers, self._device)
+        return apply_in_blocks(function, numbers, self._device, self.net_.operations)

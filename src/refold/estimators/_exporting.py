@@ -202,7 +202,7 @@ def _as_numbers(model: Autoencoder, records: Array) -> Array:
 
 
 def _apply(model: Autoencoder, function: Callable[[Tensor], Tensor], values: Array) -> Array:
-    return apply_in_blocks(function, values, torch.device("cpu"))
+    return apply_in_blocks(function, values, torch.device("cpu"), model.net_.operations)
 
 
 def _between_codes(found: Array, codes: Array) -> float:

@@ -176,7 +176,8 @@ class AutoencoderParameters:
         None,
         nothing() | path("the path of a file"),
         "Where `fit` keeps an unfinished training, so that the same `fit` on the same data goes on from there if the "
-        "process is killed, to the same weights bit for bit. The file stays; remove it to train anew.",
+        "process is killed, to the same weights bit for bit. It is still there after `fit`; remove it to train anew "
+        "(refold fit does so once the model is saved).",
     )
     checkpoint_seconds: float = declare(
         60.0, real(0), "Seconds between two checkpoints; more where writing one takes over 2 % of the time."

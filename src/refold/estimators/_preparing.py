@@ -18,7 +18,7 @@ from refold.data import Adapter, TableAdapter
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._records import Survey
 from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of, scale_of
-from refold.objectives import Variational, parse_penalties
+from refold.objectives import Variational, describe, parse_penalties
 from refold.train import (
     Listener,
     Placement,
@@ -37,6 +37,7 @@ _SMALLEST_SIDE_FOR_CONV = 8
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
 _NOT_LEARNED_FROM = ("verbose", "track", "checkpoint", "checkpoint_seconds", "max_memory", "warm_start")
+_BUFFERS = 1 << 30
 _AT_AN_END, _SATURATED_SHARE, _USED_RANGE = 0.02, 0.25, 0.5
 
 
@@ -276,10 +277,15 @@ def placement_of(parameters: AutoencoderParameters, net: AutoencoderNet, batch_s
 
 
 def memory_for_records(parameters: AutoencoderParameters) -> int:
-    """Return the bytes that `max_memory` means."""
+    """Return the bytes above which records stay on disk."""
     if parameters.max_memory == "auto":
         return free_memory() // 2
     return bytes_of(parameters.max_memory)
+
+
+def memory_for_buffers(parameters: AutoencoderParameters) -> int:
+    """Return the bytes for records that are read from disk; not by what is free now, for results hang on it."""
+    return _BUFFERS if parameters.max_memory == "auto" else bytes_of(parameters.max_memory)
 
 
 def listeners_of(track: Any) -> list[Listener]:
@@ -306,7 +312,9 @@ def _as_json(value: Any) -> Any:
         return [_as_json(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return type(value).__name__ if isinstance(value, nn.Module) or hasattr(value, "randint") else repr(value)
+    if isinstance(value, nn.Module) or hasattr(value, "randint"):
+        return type(value).__name__
+    return describe(value) or f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def digest_of(net: nn.Module) -> str:

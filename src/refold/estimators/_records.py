@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from refold.data import Adapter, Source, Stream, prefetched
+from refold.data import Source, Stream, prefetched
 from refold.nets import Moments
 from refold.train import Batches, InMemory, Streamed, without
 
@@ -22,7 +22,8 @@ Check = Callable[[Array, int], None]
 _MOST_SAMPLED = 5_000
 _MOST_SAMPLED_VALUES = 1 << 27
 _MOST_HELD_OUT = 100_000  # of a stream: more would not make the error surer
-_SHARE_HELD_OUT, _SHARE_BUFFER, _SHARE_CHUNK = 8, 4, 32  # a stream's parts of the memory
+_FEWEST_SAMPLED = 64
+_SHARE_HELD_OUT, _SHARE_BUFFER, _SHARE_CHUNK, _SHARE_SAMPLE = 8, 4, 32, 64  # a stream's parts of the memory
 _LARGEST_BUFFER, _LARGEST_CHUNK = 1 << 27, 1 << 24  # bytes
 
 
@@ -61,6 +62,10 @@ class Records:
         Where they stand among all, sorted.
     deal : callable
         From a device to the batches to train on.
+    digest : str
+        Of all records, in their order.
+    way_of_reading : dict of str to int
+        What the order of the batches hangs on besides the seed, where records are on disk.
     """
 
     survey: Survey
@@ -68,14 +73,8 @@ class Records:
     held_out: Array
     held_out_places: Places
     deal: Callable[[torch.device], Batches]
-
-    def digest(self) -> str:
-        """Return a text that other records do not have."""
-        digest = hashlib.sha256()
-        for part in (self.survey.sample, self.held_out, self.held_out_places, *vars(self.survey.moments).values()):
-            digest.update(f"{part.dtype} {part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        return digest.hexdigest()
+    digest: str
+    way_of_reading: dict[str, int]
 
 
 def records_in_memory(numbers: Array, fraction: float, seed: int) -> Records:
@@ -84,22 +83,29 @@ def records_in_memory(numbers: Array, fraction: float, seed: int) -> Records:
     held_out = draw_held_out(size, fraction, seed)
     training = np.delete(np.arange(size), held_out)
     rows = _rows_of_a_chunk(numbers.nbytes // size)
-    survey, _ = _survey((numbers[start : start + rows] for start in range(0, size, rows)), size, held_out, seed)
+    parts = (numbers[start : start + rows] for start in range(0, size, rows))
+    survey, _, digest = _survey(parts, size, held_out, seed, _MOST_SAMPLED_VALUES)
     return Records(
-        survey, len(training), numbers[held_out], held_out, lambda device: InMemory(numbers, device, training)
+        survey,
+        len(training),
+        numbers[held_out],
+        held_out,
+        lambda device: InMemory(numbers, device, training),
+        digest,
+        {},
     )
 
 
 def records_on_disk(
-    stream: Stream, adapter: Adapter, check: Check, fraction: float, seed: int, memory: int
+    stream: Stream, encode: Callable[[Any], Array], check: Check, fraction: float, seed: int, memory: int
 ) -> Records:
     """Return the records of a stream; it is read once now and once for every epoch.
 
     Parameters
     ----------
     stream : Stream
-    adapter : Adapter
-        Fitted.
+    encode : callable
+        From records as the stream gives them to numbers.
     check : callable
         Refuses numbers that cannot be learned from; gets them with the place of the first one.
     fraction : float
@@ -108,20 +114,23 @@ def records_on_disk(
     memory : int
         Bytes for all records that are held at once.
     """
-    record_bytes = adapter.encode(stream.head).nbytes // len(stream.head)
+    record_bytes = encode(stream.head).nbytes // len(stream.head)
     most = min(_MOST_HELD_OUT, max(1, memory // _SHARE_HELD_OUT // record_bytes))
     held_out = draw_held_out(stream.size, fraction, seed, most)
     chunks = stream.chunks(_rows_of_a_chunk(stream.record_bytes, memory))
-    encoded = (adapter.encode(chunk.values) for chunk in chunks)
+    encoded = (encode(chunk.values) for chunk in chunks)
     with closing(prefetched(encoded)) as parts:
-        survey, kept = _survey(_checked(parts, check), stream.size, held_out, seed)
+        most_sampled = min(_MOST_SAMPLED_VALUES, memory // _SHARE_SAMPLE)
+        survey, kept, digest = _survey(_checked(parts, check), stream.size, held_out, seed, most_sampled)
     buffer = min(_LARGEST_BUFFER, memory // _SHARE_BUFFER) // record_bytes
     return Records(
         survey,
         stream.size - len(held_out),
         kept,
         held_out,
-        lambda device: Streamed(stream.pieces, adapter.encode, record_bytes, held_out, device, buffer),
+        lambda device: Streamed(stream.pieces, encode, record_bytes, held_out, device, buffer),
+        digest,
+        {"records in the buffer": buffer},
     )
 
 
@@ -154,8 +163,11 @@ def _checked(chunks: Iterable[Array], check: Check) -> Iterator[Array]:
         start += len(numbers)
 
 
-def _survey(parts: Iterable[Array], size: int, held_out: Places, seed: int) -> tuple[Survey, Array]:
-    """Return what one pass over all records learns, and the held-out ones."""
+def _survey(
+    parts: Iterable[Array], size: int, held_out: Places, seed: int, most_sampled: int
+) -> tuple[Survey, Array, str]:
+    """Return what one pass over all records learns, the held-out ones, and a digest of all."""
+    digest = hashlib.sha256()
     looked_at: Places | None = None
     moments: list[Moments] = []
     missing: list[Moments] = []
@@ -164,7 +176,9 @@ def _survey(parts: Iterable[Array], size: int, held_out: Places, seed: int) -> t
     start = 0
     for part in parts:
         if looked_at is None:
-            looked_at = _sampled_places(size, prod(part.shape[1:]), held_out, seed)
+            looked_at = _sampled_places(size, most_sampled // prod(part.shape[1:]), held_out, seed)
+            digest.update(f"{part.dtype} {part.shape[1:]} {size}".encode())
+        digest.update(np.ascontiguousarray(part).data)
         training = without(part, held_out, start)
         held = part[_inside(held_out, start, len(part))]
         moments = [_together(moments, training)] if len(training) else moments
@@ -174,15 +188,19 @@ def _survey(parts: Iterable[Array], size: int, held_out: Places, seed: int) -> t
         start += len(part)
     total = moments[0]
     anywhere = (total.missing + (missing[0].missing if missing else 0)) > 0
-    return Survey(total, anywhere & (total.mean.ndim > 0), np.concatenate(samples)), np.concatenate(kept)
+    return (
+        Survey(total, anywhere & (total.mean.ndim > 0), np.concatenate(samples)),
+        np.concatenate(kept),
+        digest.hexdigest(),
+    )
 
 
 def _together(moments: list[Moments], part: Array) -> Moments:
     return moments[0].merged(Moments.of(part)) if moments else Moments.of(part)
 
 
-def _sampled_places(size: int, values: int, held_out: Places, seed: int) -> Places:
-    count = min(size, _MOST_SAMPLED, max(2, _MOST_SAMPLED_VALUES // values))
+def _sampled_places(size: int, most: int, held_out: Places, seed: int) -> Places:
+    count = min(size, _MOST_SAMPLED, max(_FEWEST_SAMPLED, most))
     drawn = np.sort(np.random.default_rng(seed).choice(size, count, replace=False))
     return np.setdiff1d(drawn, held_out)
 

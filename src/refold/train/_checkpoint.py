@@ -13,6 +13,7 @@ from refold.train._history import History
 from refold.train._run import Run, Snapshot
 
 _KIND = "Checkpoint"
+_MOST_THREADS = 1024
 _DEAREST = 50  # a checkpoint is written at most every 50 times as long as the last one took: 2 % of the time
 
 
@@ -73,9 +74,10 @@ class Checkpoint:
         self._check_identity(file.header)
         try:
             run.restore(Snapshot(file.tensors, file.header["values"]))
-            run.placement = replace(run.placement, threads=int(file.header["threads"]))
+            run.placement = replace(run.placement, threads=_sound_threads(file.header["threads"]))
             stopped = file.header["stopped"]
-        except (KeyError, RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            _check_sound(run, stopped)
+        except (KeyError, RuntimeError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise _damaged(self.path) from error
         self.resumed = True
         return History(tuple(run.epochs), run.best_epoch, str(stopped), run.placement) if stopped else None
@@ -91,6 +93,26 @@ class Checkpoint:
                     f"{_difference(found, name, value)}; go on with the same, or give another checkpoint path to "
                     "begin anew"
                 )
+
+
+def _sound_threads(threads: Any) -> int:
+    if type(threads) is not int or not 1 <= threads <= _MOST_THREADS:
+        raise ValueError(threads)
+    return threads
+
+
+def _check_sound(run: Run, stopped: Any) -> None:
+    """Raise ValueError where figures contradict each other, as in no file that was written here."""
+    whole = all(type(figure) is int for figure in (run.best_epoch, run.step, run.place_in_epoch))
+    sound = (
+        whole
+        and 0 <= run.best_epoch <= len(run.epochs) <= run.plan.max_epochs
+        and 0 <= run.place_in_epoch <= run.steps_an_epoch
+        and (stopped is None or (stopped in ("max_epochs", "early") and run.best_epoch >= 1))
+        and (not run.best_weights or run.best_weights.keys() == run.net.state_dict().keys())
+    )
+    if not sound:
+        raise ValueError(stopped)
 
 
 def _difference(found: Mapping[str, Any], name: str, value: Any) -> str:
@@ -115,7 +137,7 @@ def seed_of(path: str | os.PathLike[str]) -> int | None:
     if not Path(path).exists():
         return None
     identity = _read(Path(path)).header.get("identity")
-    if not isinstance(identity, dict) or type(identity.get("seed")) is not int:
+    if not isinstance(identity, dict) or type(identity.get("seed")) is not int or identity["seed"] < 0:
         raise _damaged(Path(path))
     return int(identity["seed"])
 

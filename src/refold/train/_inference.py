@@ -16,19 +16,21 @@ from torch.overrides import TorchFunctionMode
 from refold.train._placement import with_threads
 
 _VALUES_A_BLOCK = 1 << 20
-_LARGEST_BLOCK = 256
+_LARGEST_BLOCK, _BLOCK_OF_MUCH_WORK = 2048, 256
+_OPERATIONS_A_BLOCK = 100_000_000  # a millisecond or two, which a single record waits for
 _STRETCHES = 8  # for every thread, so that none waits long for another
 _ALIGNED = 16  # numbers; a row of float32 that is a multiple of these starts where vector registers load
 
 
 def apply_in_blocks(
-    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device
+    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device, operations: int = 0
 ) -> NDArray[Any]:
     """Return ``function(records)`` computed in blocks of one fixed size, the last one padded.
 
-    The size depends on the shape of a record alone, the rows of matrix products are aligned, and every block is the
-    work of one thread: other products are summed in another order, and the same record would get slightly different
-    numbers in another company or with another number of threads. Several threads take a block each.
+    The size depends on the network and the shape of a record alone, the rows of matrix products are aligned, and
+    every block is the work of one thread: other products are summed in another order, and the same record would get
+    slightly different numbers in another company or with another number of threads. Several threads take a block
+    each.
 
     Parameters
     ----------
@@ -36,12 +38,14 @@ def apply_in_blocks(
         From a tensor (block, *record) to a tensor (block, ...).
     records : ndarray of shape (n, *record)
     device : torch.device
+    operations : int
+        Floating-point operations for one record; blocks of much work are smaller.
 
     Returns
     -------
     results : ndarray of shape (n, ...)
     """
-    block = block_size(records.shape[1:])
+    block = block_size(records.shape[1:], operations)
     starts = range(0, len(records), block)
 
     def compute(start: int) -> NDArray[Any]:
@@ -68,15 +72,16 @@ def _shared_out(compute: Callable[[int], NDArray[Any]], starts: Sequence[int], t
         return [result for results in stretches for result in results]
 
 
-def block_size(shape: tuple[int, ...]) -> int:
+def block_size(shape: tuple[int, ...], operations: int = 0) -> int:
     """Return how many records of this shape are computed at once: a power of two, for which rows do not matter.
 
     Examples
     --------
-    >>> block_size((28, 28)), block_size((200, 200)), block_size((480, 640, 3))
-    (256, 16, 1)
+    >>> block_size((30,), 20_000), block_size((28, 28), 1_000_000), block_size((200, 200)), block_size((480, 640, 3))
+    (2048, 256, 16, 1)
     """
-    fitting = min(_LARGEST_BLOCK, _VALUES_A_BLOCK // prod(shape))
+    largest = max(_BLOCK_OF_MUCH_WORK, min(_LARGEST_BLOCK, _OPERATIONS_A_BLOCK // max(operations, 1)))
+    fitting = min(largest, _VALUES_A_BLOCK // prod(shape))
     return 1 << (fitting.bit_length() - 1) if fitting >= 4 else 1
 
 

@@ -1,10 +1,13 @@
 """Who hears of a training's progress; everything optional in the loop is a listener."""
 
 import sys
+import warnings
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from refold._errors import RefoldWarning
 from refold.train._history import EpochRecord, History
 from refold.train._plan import Plan
 
@@ -23,6 +26,47 @@ class Listener:
 
     def ended(self, history: History) -> None:
         """Training is over; the best weights are in place."""
+
+
+class Patient(Listener):
+    """A listener whose failures cost a warning and not the training; what fails once is told no more.
+
+    Only a failure at the start is passed on: then nothing is lost yet.
+
+    Parameters
+    ----------
+    listener : Listener
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener: Listener | None = listener
+
+    def started(self, plan: Plan, size: int) -> None:
+        """Pass it on, failures too."""
+        if self._listener is not None:
+            self._listener.started(plan, size)
+
+    def moved(self, epochs: float) -> None:
+        """Pass it on."""
+        self._tell("moved", epochs)
+
+    def finished_epoch(self, record: EpochRecord) -> None:
+        """Pass it on."""
+        self._tell("finished_epoch", record)
+
+    def ended(self, history: History) -> None:
+        """Pass it on."""
+        self._tell("ended", history)
+
+    def _tell(self, event: str, news: Any) -> None:
+        if self._listener is None:
+            return
+        try:
+            getattr(self._listener, event)(news)
+        except Exception as error:
+            name, self._listener = type(self._listener).__name__, None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            warnings.warn(f"{name} failed and hears no more of this training: {reason}", RefoldWarning, stacklevel=4)
 
 
 class ProgressBar(Listener):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from types import FrameType
 
 import torch
@@ -19,13 +20,13 @@ from refold.objectives import Objective
 from refold.train._batches import Batches
 from refold.train._checkpoint import Checkpoint
 from refold.train._history import EpochRecord, History
-from refold.train._listeners import Listener
+from refold.train._listeners import Listener, Patient
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, measured, with_threads, work_of
 from refold.train._plan import Plan
 from refold.train._run import Run, total_of
 
-_VALIDATION_BATCH = 1024
+_VALIDATION_BATCH, _VALIDATION_VALUES = 1024, 1 << 22
 _SECONDS_BETWEEN_WORDS = 0.25
 
 
@@ -75,9 +76,11 @@ def train(
         ended = checkpoint.resume(run) if checkpoint else None
         if not (checkpoint and checkpoint.resumed):
             run.placement = _with_measured_threads(run)
+        listeners = [Patient(listener) for listener in listeners]
         for listener in listeners:
             listener.started(plan, len(records))
-        with with_threads(run.placement.threads):
+        repeatable = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+        with with_threads(run.placement.threads), repeatable:
             history = ended or _epochs(run, listeners, checkpoint)
     _restore_best(run)
     for listener in listeners:
@@ -164,7 +167,10 @@ def _epoch(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | Non
             raise KeyboardInterrupt
         if run.epochs:
             return False
+    whole = run.place_in_epoch == run.steps_an_epoch
     _close_epoch(run, start)
+    if run.interrupted and whole and checkpoint:
+        checkpoint.write(run)
     return True
 
 
@@ -249,7 +255,8 @@ def _validate(run: Run) -> tuple[float, float]:
     run.net.eval()
     noise = torch.Generator(run.placement.device).manual_seed(run.plan.seed + 1)
     pairs, counts = [], []
-    for batch in run.held_out.in_order(_VALIDATION_BATCH):
+    values = prod(run.net.scaling.input_shape)
+    for batch in run.held_out.in_order(max(1, min(_VALIDATION_BATCH, _VALIDATION_VALUES // values))):
         with run.placement.arithmetic():
             terms = run.objective.terms(run.net, batch, noise)
         pairs.append(torch.stack([torch.stack(list(terms.values())).sum(), terms["error"]]))

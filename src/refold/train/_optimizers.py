@@ -42,12 +42,13 @@ class AdamW:
 
     def __init__(self, weights: Sequence[Tensor], weight_decay: float) -> None:
         self._weights, self._weight_decay = list(weights), weight_decay
-        self._means = [torch.zeros_like(weight) for weight in weights]
-        self._squares = [torch.zeros_like(weight) for weight in weights]
+        self._means: list[Tensor] = []
+        self._squares: list[Tensor] = []
         self._steps = torch.zeros((), device=weights[0].device)
 
     def step(self, rate: float) -> None:
         """Move the weights that have a gradient, and forget the gradients."""
+        self._begin()
         moved = [place for place, weight in enumerate(self._weights) if weight.grad is not None]
         weights, means, squares = (
             [tensors[place] for place in moved] for tensors in (self._weights, self._means, self._squares)
@@ -73,11 +74,18 @@ class AdamW:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return moments and the count of steps."""
+        self._begin()
         moments = {"mean": self._means, "square": self._squares}
         named = {
             f"{name}.{place}": moment for name, tensors in moments.items() for place, moment in enumerate(tensors)
         }
         return {**named, "steps": self._steps}
+
+    def _begin(self) -> None:
+        """Make the moments when they are needed first: they must lie in memory as the weights do while training."""
+        if not self._means:
+            self._means = [torch.zeros_like(weight) for weight in self._weights]
+            self._squares = [torch.zeros_like(weight) for weight in self._weights]
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over moments and the count of steps."""

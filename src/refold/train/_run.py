@@ -88,6 +88,7 @@ class Run:
     def begin_epoch(self) -> None:
         """Forget the epoch that was under way."""
         self.place_in_epoch, self.seconds, self.losses, self.sums = 0, 0.0, [], torch.zeros_like(self.sums)
+        self.order_of_epoch = self.order.get_state()
 
     def _sums_of_last(self) -> Tensor:
         places = range(self.place_in_epoch - len(self.losses), self.place_in_epoch)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from refold._errors import DataError
 from refold.data import Piece, prefetched
 from refold.train._batches import as_tensor, batch_bounds, batch_count
 
@@ -130,6 +131,13 @@ def drawn_through(blocks: Iterator[Array], capacity: int, rng: np.random.Generat
             yield buffer[order[start : start + rows]]
 
 
+def _next(made: Iterator[Array]) -> Array:
+    block = next(made, None)
+    if block is None:
+        raise DataError("the data hold fewer records than when they were opened; fit again")
+    return block
+
+
 def _ahead(blocks: Iterator[Array], sizes: Iterator[int]) -> Iterator[Array]:
     """Yield records in parts of the given sizes; the blocks that they come from are made by a thread."""
     made = prefetched(blocks)
@@ -137,7 +145,7 @@ def _ahead(blocks: Iterator[Array], sizes: Iterator[int]) -> Iterator[Array]:
         rest: list[Array] = []
         for size in sizes:
             while sum(map(len, rest)) < size:
-                rest.append(next(made))
+                rest.append(_next(made))
             whole = rest[0] if len(rest) == 1 else np.concatenate(rest)
             yield whole[:size]
             rest = [whole[size:]]
