@@ -887,6 +887,6 @@ def test_nothing_warns_without_a_reason(tmp_path, small_pieces):
 def test_the_first_version_of_feather_is_read_whole(tmp_path):
     path = tmp_path / "old.feather"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # pyarrow would rather not write it any more
+        warnings.simplefilter("ignore", DeprecationWarning)  # pyarrow would rather not know it any more
         feather.write_feather(pa.table({"a": [1.0, 2.0]}), path, version=1)
-    assert open_source(path, max_memory=10**6).size == 2
+        assert open_source(path, max_memory=10**6).size == 2
