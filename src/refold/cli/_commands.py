@@ -34,6 +34,8 @@ def fit_model(
     opened = without(open_data(data, quiet, model.image_size, memory_for_records(model)), drop)
     if not quiet and isinstance(opened, Stream):
         say(f"{opened.size} records are more than --max-memory holds; they are read from disk as they are used")
+    if not quiet and model.checkpoint is not None and Path(model.checkpoint).exists():
+        say(f"going on from the checkpoint {model.checkpoint}")
     start = time.perf_counter()
     model.fit(opened)
     model.save(output)
