@@ -47,6 +47,9 @@ def test_every_choice_has_a_reason():
     assert len(place(net(), 256, CPU, machine=WITH_TILES).reasons) == 3
 
 
+ON_TRIAL = Placement(CPU, threads=2, reasons=("", "", ""), on_trial=True)
+
+
 class Clock:
     """Time that passes by what a step costs with so many threads."""
 
@@ -71,11 +74,11 @@ def test_a_trial_chooses_the_faster_number_of_threads(monkeypatch, forgetful, co
     clock = Clock(costs)
     monkeypatch.setattr("refold.train._placement.time", clock)
     before = torch.get_num_threads()
-    placement = measured(Placement(CPU, threads=2, reasons=("", "", "")), 10**9, 1000, clock.step)
+    placement = measured(ON_TRIAL, 10**9, 1000, clock.step)
     assert placement.threads == chosen and f"{chosen} of 2 threads" in placement.reasons[-1]
     assert torch.get_num_threads() == before
     tried = clock.steps
-    assert measured(Placement(CPU, threads=2), 10**9, 1000, clock.step).threads == chosen
+    assert measured(ON_TRIAL, 10**9, 1000, clock.step).threads == chosen
     assert clock.steps == tried  # the same work is not tried again: the same fit has the same threads
 
 
@@ -83,7 +86,14 @@ def test_few_steps_are_not_worth_a_trial(forgetful):
     def step():
         raise AssertionError
 
-    assert measured(Placement(CPU, threads=2), 10**9, 10, step).threads == 2
+    assert measured(ON_TRIAL, 10**9, 10, step).threads == 2
+
+
+def test_a_number_of_threads_that_was_asked_for_is_not_put_to_trial(forgetful, monkeypatch):
+    monkeypatch.setattr("refold.train._placement._WORTH_IT", 0.0)  # one thread would win
+    rows = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
+    usual = {"latent_dim": 2, "hidden": (16,), "max_epochs": 8, "batch_size": 32, "random_state": 0}
+    assert Autoencoder(**usual, threads=2).fit(rows).placement_.threads == 2
 
 
 def test_a_trial_leaves_the_training_as_it_was(forgetful, monkeypatch):

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +54,9 @@ from refold.train import (
     train,
 )
 from refold.train import make_optimizer as new_optimizer
+
+if TYPE_CHECKING:
+    from refold.estimators._exporting import ExportReport
 
 Array = NDArray[Any]
 
@@ -384,7 +387,7 @@ class Autoencoder(
         check_is_fitted(self)
         save(self, path)
 
-    def export(self, path: str | os.PathLike[str], part: str = "whole") -> Any:
+    def export(self, path: str | os.PathLike[str], part: str = "whole") -> "ExportReport":
         """Write the model, or a half of it, to one ONNX file for other programs; needs the extra ``onnx``.
 
         The file takes and gives the user's own numbers, and is written only if ONNX Runtime gives the same ones; how

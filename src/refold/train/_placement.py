@@ -41,6 +41,8 @@ class Placement:
         Of the processor.
     reasons : tuple of str
         Why, a sentence each.
+    on_trial : bool
+        Whether `measured` may choose one thread instead; never where the user gave their number.
     """
 
     device: torch.device
@@ -48,6 +50,7 @@ class Placement:
     channels_last: bool = False
     threads: int = 1
     reasons: tuple[str, ...] = ()
+    on_trial: bool = False
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -88,7 +91,8 @@ def place(
     bfloat16, why_numbers = _numbers(machine, device, precision, net.operations * batch_size)
     count, why_threads = _threads(machine, threads, work_of(net, batch_size))
     why_layout = "channels last: convolutions are faster" if convolutional else "no convolutions, no layout to choose"
-    return Placement(device, bfloat16, convolutional, count, (why_numbers, why_layout, why_threads))
+    on_trial = device.type == "cpu" and threads == "auto" and count > 1
+    return Placement(device, bfloat16, convolutional, count, (why_numbers, why_layout, why_threads), on_trial)
 
 
 def work_of(net: AutoencoderNet, batch_size: int) -> int:
@@ -135,7 +139,7 @@ def measured(placement: Placement, work: int, steps: int, step: Callable[[], Non
     step : callable
         Does the work of a step and leaves everything as it was.
     """
-    if placement.device.type != "cpu" or placement.threads == 1 or steps < 20 * _TRIALS:
+    if not placement.on_trial or steps < 20 * _TRIALS:
         return placement
     key = work, placement.threads, placement.bfloat16
     if key not in _measured:
@@ -143,7 +147,7 @@ def measured(placement: Placement, work: int, steps: int, step: Callable[[], Non
         _measured[key] = placement.threads if all_of_them < _WORTH_IT * one else 1
     threads = _measured[key]
     why = f"{threads} of {placement.threads} threads: a trial of {_TRIALS} steps each was faster so"
-    return replace(placement, threads=threads, reasons=(*placement.reasons[:-1], why))
+    return replace(placement, threads=threads, reasons=(*placement.reasons[:-1], why), on_trial=False)
 
 
 def _trial(step: Callable[[], None], counts: tuple[int, ...]) -> list[float]:
