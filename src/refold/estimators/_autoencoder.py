@@ -4,7 +4,6 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
-from refold.data import Source, Stream, fit_adapter, open_source, prefetched
+from refold.data import Source, Stream, fit_adapter
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
@@ -30,14 +29,14 @@ from refold.estimators._preparing import (
     digest_of,
     listeners_of,
     memory_for_buffers,
-    memory_for_records,
     net_spec,
     placement_of,
     plan_of,
     scale_for,
     settings_of,
 )
-from refold.estimators._records import Records, Survey, chunk_rows, records_in_memory, records_on_disk
+from refold.estimators._reading import ReadsRecords
+from refold.estimators._records import Records, Survey, records_in_memory, records_on_disk
 from refold.nets import AutoencoderNet, build_net, start_from_components
 from refold.objectives import ERRORS, Objective, column_errors, mean_error, parse_corruption, parse_penalties
 from refold.train import (
@@ -66,6 +65,7 @@ _RECORDS_AT_ONCE = 4096
 @documented
 class Autoencoder(
     AutoencoderParameters,
+    ReadsRecords,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc] # scikit-learn's classes are untyped
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
@@ -417,16 +417,6 @@ class Autoencoder(
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _as_before_on_failure(self) -> Iterator[None]:
-        """Let a `fit` that fails leave the estimator as it was."""
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before
-            raise
-
     def _fit(self, opened: Source | Stream, going_on: bool) -> None:
         check_enough(opened.size)
         seed = self._draw_seed()
@@ -499,9 +489,6 @@ class Autoencoder(
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
 
-    def _open(self, X: Any) -> Source | Stream:
-        return open_source(X, image_size=self.image_size, max_memory=memory_for_records(self))
-
     def _draw_seed(self) -> int:
         """Draw the seed of a fit, or take that of the training that a checkpoint holds, unless one is given."""
         drawn = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -510,46 +497,10 @@ class Autoencoder(
         begun = seed_of(self.checkpoint)
         return drawn if begun is None else begun
 
-    def _encode(self, source: Source, start: int = 0) -> Array:
-        """Return records as numbers; `start` is the place of the first one among all."""
-        numbers = self.adapter_.encode(as_fitted(source.values, self.adapter_))
-        check_values(numbers, self.missing, self.value_range, is_table=source.frame is not None, start=start)
-        return numbers
-
-    def _chunks(self, X: Any) -> Iterator[tuple[Source, Array]]:
-        """Yield records and the same as numbers: all at once from memory, part by part from disk."""
-        opened = self._open(X)
-        self._check_columns(opened, reset=False)
-
-        def encoded() -> Iterator[tuple[Source, Array]]:
-            start = 0
-            for chunk in opened.chunks(chunk_rows(opened, memory_for_buffers(self))):
-                yield chunk, self._encode(chunk, start)
-                start += chunk.size
-
-        if isinstance(opened, Source):
-            yield from encoded()
-            return
-        with closing(prefetched(encoded())) as ahead:
-            yield from ahead
-
     def _small_chunks(self, X: Any) -> Iterator[Array]:
         for _, numbers in self._chunks(X):
             for start in range(0, len(numbers), _RECORDS_AT_ONCE):
                 yield numbers[start : start + _RECORDS_AT_ONCE]
-
-    def _check_columns(self, opened: Source | Stream, reset: bool) -> None:
-        """Set or check `n_features_in_` and `feature_names_in_`, as scikit-learn does."""
-        values = opened.values if isinstance(opened, Source) else opened.head
-        if isinstance(opened, Source) and opened.frame in ("pandas", "polars"):
-            validate_data(self, opened.original, reset=reset, skip_check_array=True)
-        elif isinstance(values, np.ndarray) and values.ndim == 2:
-            validate_data(self, values, reset=reset, skip_check_array=True)
-        elif reset and opened.frame is None:
-            self.n_features_in_ = int(np.prod(values.shape[1:]))
-        elif reset:
-            names: list[str] = values.column_names
-            self.n_features_in_, self.feature_names_in_ = len(names), np.array(names, dtype=np.object_)
 
     def _check_codes(self, X: Any) -> Array:
         codes: Array = check_array(X, dtype=np.float32, input_name="X")

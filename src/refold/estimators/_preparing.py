@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -276,14 +276,20 @@ def placement_of(parameters: AutoencoderParameters, net: AutoencoderNet, batch_s
     return place(net, batch_size, device, parameters.precision, parameters.threads)
 
 
-def memory_for_records(parameters: AutoencoderParameters) -> int:
+class LimitsMemory(Protocol):
+    """Parameters of any estimator that reads records."""
+
+    max_memory: int | str
+
+
+def memory_for_records(parameters: LimitsMemory) -> int:
     """Return the bytes above which records stay on disk."""
     if parameters.max_memory == "auto":
         return free_memory() // 2
     return bytes_of(parameters.max_memory)
 
 
-def memory_for_buffers(parameters: AutoencoderParameters) -> int:
+def memory_for_buffers(parameters: LimitsMemory) -> int:
     """Return the bytes for records that are read from disk; not by what is free now, for results hang on it."""
     return _BUFFERS if parameters.max_memory == "auto" else bytes_of(parameters.max_memory)
 
