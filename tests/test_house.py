@@ -10,7 +10,17 @@ import pytest
 import refold
 
 SOURCE = Path(refold.__file__).parent
-RANKS = {"data": 1, "nets": 1, "objectives": 2, "codec": 2, "files": 2, "train": 3, "estimators": 4, "plots": 5}
+RANKS = {
+    "data": 1,
+    "nets": 1,
+    "objectives": 2,
+    "codec": 2,
+    "files": 2,
+    "scores": 3,
+    "train": 3,
+    "estimators": 4,
+    "plots": 5,
+}
 RANKS |= {"cli": 6, "service": 6}
 FILES = sorted(SOURCE.rglob("*.py"))
 FORBIDDEN = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
@@ -95,6 +105,7 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "Autoencoder",
         "CheckpointError",
         "DataError",
+        "Detector",
         "DivergedError",
         "MissingExtraError",
         "ModelFileError",

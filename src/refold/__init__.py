@@ -22,7 +22,7 @@ from refold._errors import (
 from refold._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from refold.estimators import Autoencoder, load
+    from refold.estimators import Autoencoder, Detector, load
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ __all__ = [
     "Autoencoder",
     "CheckpointError",
     "DataError",
+    "Detector",
     "DivergedError",
     "MissingExtraError",
     "ModelFileError",
@@ -39,4 +40,4 @@ __all__ = [
     "load",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Autoencoder": ".estimators", "load": ".estimators"})
+__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(("Autoencoder", "Detector", "load"), ".estimators"))

@@ -142,9 +142,9 @@ def whole(low: int, high: float = math.inf) -> Rule:
     return Rule(f"a whole number {bounds}", lambda value: _is(value, Integral) and low <= value <= high, int)
 
 
-def real(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Rule:
+def real(low: float = -math.inf, high: float = math.inf, *, above: bool = False, below: bool = False) -> Rule:
     """Allow finite numbers from `low` to `high`; `above` and `below` leave the end itself out."""
-    lower = f"above {low:g}" if above else f"of at least {low:g}"
+    lower = "" if low == -math.inf else f" above {low:g}" if above else f" of at least {low:g}"
     upper = "" if high == math.inf else f" and {'below' if below else 'at most'} {high:g}"
 
     def accepts(value: Any) -> bool:
@@ -154,7 +154,7 @@ def real(low: float, high: float = math.inf, *, above: bool = False, below: bool
             and (value < high if below else value <= high)
         )
 
-    return Rule(f"a number {lower}{upper}", accepts, float)
+    return Rule(f"a number{lower}{upper}", accepts, float)
 
 
 def flag() -> Rule:

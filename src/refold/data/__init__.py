@@ -4,6 +4,7 @@ from refold.data._adapters import Adapter, adapter_from_json, fit_adapter
 from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
 from refold.data._opening import open_source
+from refold.data._picture_list import Pictures, open_pictures
 from refold.data._prefetch import prefetched
 from refold.data._samples import Digits, digits_of_scikit_learn, find_digits
 from refold.data._sources import Source
@@ -16,6 +17,7 @@ __all__ = [
     "ArrayAdapter",
     "Column",
     "Digits",
+    "Pictures",
     "Piece",
     "RecordWriter",
     "Source",
@@ -26,6 +28,7 @@ __all__ = [
     "find_digits",
     "fit_adapter",
     "in_memory_bytes",
+    "open_pictures",
     "open_source",
     "prefetched",
     "write_records",

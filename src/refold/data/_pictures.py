@@ -68,17 +68,19 @@ class PictureSet:
     def decoded(self, files: Sequence[Path]) -> Iterator[NDArray[Any] | None]:
         """Yield some of the pictures, decoded by a few threads; None for those that cannot be."""
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from pool.map(self._decode, files)
+            yield from pool.map(lambda path: decode_picture(path, self.mode, self.size), files)
 
-    def _decode(self, path: Path) -> NDArray[Any] | None:
-        try:
-            with Image.open(path) as image:
-                converted = _convert(ImageOps.exif_transpose(image), self.mode)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            return None
-        if converted.size != self.size[::-1]:
-            converted = converted.resize(self.size[::-1], Image.Resampling.BICUBIC)
-        return np.asarray(converted)
+
+def decode_picture(path: Path, mode: str, size: tuple[int, int]) -> NDArray[Any] | None:
+    """Return the picture in a file, turned upright, in a mode and a size (height, width); None if it is broken."""
+    try:
+        with Image.open(path) as image:
+            converted = _convert(ImageOps.exif_transpose(image), mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if converted.size != size[::-1]:
+        converted = converted.resize(size[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(converted)
 
 
 def survey_pictures(files: Sequence[Path], image_size: tuple[int, int] | None = None) -> PictureSet:
@@ -95,14 +97,14 @@ def survey_pictures(files: Sequence[Path], image_size: tuple[int, int] | None = 
     DataError
         If two pictures differ in size and no `image_size` is given, or none can be read.
     """
-    heads = [_head(path) for path in files]
+    heads = [head_of(path) for path in files]
     kept = [path for path, head in zip(files, heads, strict=True) if head is not None]
     known = [head for head in heads if head is not None]
-    _report_broken([path for path, head in zip(files, heads, strict=True) if head is None], len(files))
+    report_broken([path for path, head in zip(files, heads, strict=True) if head is None], len(files))
     if image_size is None:
         _check_sizes(kept, known)
     size = known[0][1] if image_size is None else image_size
-    return PictureSet(tuple(kept), _common_mode([mode for mode, _ in known]), (int(size[0]), int(size[1])))
+    return PictureSet(tuple(kept), common_mode([mode for mode, _ in known]), (int(size[0]), int(size[1])))
 
 
 def read_pictures(
@@ -130,7 +132,7 @@ def read_pictures(
             values[place] = picture
         if progress is not None:
             progress(place + 1, len(pictures.files))
-    _report_broken([pictures.files[place] for place in np.flatnonzero(~readable)], len(pictures.files))
+    report_broken([pictures.files[place] for place in np.flatnonzero(~readable)], len(pictures.files))
     if readable.all():
         return values, list(pictures.files)
     return values[readable], [pictures.files[place] for place in np.flatnonzero(readable)]
@@ -144,7 +146,8 @@ def save_picture(picture: NDArray[Any], path: Path) -> None:
     Image.fromarray(flat.astype(np.uint8) * 255 if flat.dtype == np.bool_ else flat).save(path)
 
 
-def _head(path: Path) -> tuple[str, tuple[int, int]] | None:
+def head_of(path: Path) -> tuple[str, tuple[int, int]] | None:
+    """Return mode and (height, width) as the head of a file tells them, upright; None if it is broken."""
     try:
         with Image.open(path) as image:
             exif = Image.Image.getexif(image)  # PNG's own getexif would decode the picture
@@ -166,7 +169,14 @@ def _check_sizes(files: Sequence[Path], heads: Sequence[tuple[str, tuple[int, in
             )
 
 
-def _report_broken(broken: Sequence[Path], total: int) -> None:
+def report_broken(broken: Sequence[Path], total: int) -> None:
+    """Warn of broken files by name.
+
+    Raises
+    ------
+    DataError
+        If no other is left.
+    """
     if broken and len(broken) == total:
         raise DataError(f"none of the {total} pictures can be read ({broken[0].name!r} is the first)")
     if broken:
@@ -178,7 +188,8 @@ def _report_broken(broken: Sequence[Path], total: int) -> None:
         )
 
 
-def _common_mode(modes: Sequence[str]) -> str:
+def common_mode(modes: Sequence[str]) -> str:
+    """Return the mode that pictures of these modes become: grey, 16-bit grey, or colour where one has it."""
     if any(mode not in _GREY_MODES for mode in modes):
         return "RGB"
     return "I;16" if all(mode in _DEEP_MODES for mode in modes) else "L"

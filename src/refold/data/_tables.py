@@ -64,8 +64,13 @@ class Column:
         single = self.kind in ("category", "empty") or fits_float32(self.type)
         return np.dtype(np.float32 if single else np.float64)
 
-    def encode(self, values: pa.ChunkedArray) -> Numbers:
-        """Return the values as `dtype` of shape (n,): numbers, codes or days since 1970; missing is NaN."""
+    def encode(self, values: pa.ChunkedArray, mark_unseen: bool = False) -> Numbers:
+        """Return the values as `dtype` of shape (n,): numbers, codes or days since 1970; missing is NaN.
+
+        With `mark_unseen` a value that is none of the categories gets the code after the last one.
+        """
+        if mark_unseen and self.kind == "category":
+            return self._encode_marked(values)
         try:
             return _ENCODERS[self.kind](self, values)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -73,6 +78,13 @@ class Column:
                 f"column {self.name!r} was fitted as {self.kind} ({self.type}) and now holds {values.type}, "
                 "which cannot be read as such; convert the column"
             ) from error
+
+    def _encode_marked(self, values: pa.ChunkedArray) -> Numbers:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RefoldWarning)  # they do not count as missing here
+            codes = self.encode(values)
+        known = ~values.is_null().to_numpy()
+        return np.where(np.isnan(codes) & known, len(self.categories), codes).astype(self.dtype)
 
     def decode(self, numbers: Numbers) -> pa.Array:
         """Return numbers of shape (n,) as an Arrow array of the user's type; NaN becomes null."""
@@ -175,10 +187,11 @@ class TableAdapter:
         """Of the numbers: float32 where it holds every value of every column exactly, else float64."""
         return np.result_type(*[column.dtype for column in self.columns])
 
-    def encode(self, table: pa.Table) -> Numbers:
+    def encode(self, table: pa.Table, mark_unseen: bool = False) -> Numbers:
         """Return the table as numbers of shape (n, columns) of `dtype`, NaN where a cell is missing.
 
-        Columns are taken by name; other columns of the table are left aside.
+        Columns are taken by name; other columns of the table are left aside. With `mark_unseen` a value that is none
+        of its column's categories gets the code after the last one instead of counting as missing.
 
         Raises
         ------
@@ -189,7 +202,7 @@ class TableAdapter:
         numbers = np.empty((len(table), len(self.columns)), self.dtype)
         for start in range(0, len(self.columns), _COLUMNS_TOGETHER):
             group = self.columns[start : start + _COLUMNS_TOGETHER]
-            encoded = [column.encode(table[column.name]) for column in group]
+            encoded = [column.encode(table[column.name], mark_unseen) for column in group]
             _put_side_by_side(encoded, numbers[:, start : start + _COLUMNS_TOGETHER])
         return numbers
 

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from refold._lazy import lazy_names
-from refold.estimators._parameters import AutoencoderParameters
+from refold.estimators._parameters import AutoencoderParameters, DetectorParameters
 
 if TYPE_CHECKING:
     from refold.estimators._autoencoder import Autoencoder
     from refold.estimators._baseline import PCABaseline
+    from refold.estimators._detector import Detector, FalseAlarms
+    from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Autoencoder",
     "AutoencoderParameters",
+    "Detector",
+    "DetectorParameters",
+    "Explanation",
     "ExportReport",
+    "FalseAlarms",
     "PCABaseline",
     "chunk_rows",
     "export",
@@ -30,7 +36,10 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Autoencoder": "._autoencoder",
+        "Detector": "._detector",
+        "Explanation": "._explaining",
         "ExportReport": "._exporting",
+        "FalseAlarms": "._detector",
         "chunk_rows": "._records",
         "export": "._exporting",
         "inspect_file": "._storage",

@@ -194,3 +194,70 @@ class AutoencoderParameters:
         "Seed: the same seed gives the same weights on the same machine with the same `threads`.",
     )
     verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DetectorParameters:
+    """Parameters of `Detector`."""
+
+    false_alarm_rate: float = declare(
+        0.01,
+        real(0, 1, above=True, below=True),
+        "Share of normal records that may be flagged. The threshold that keeps it comes from scores of normal "
+        "records that were not learned from.",
+    )
+    threshold: float | None = declare(
+        None, nothing() | real(), "A threshold of your own for `anomaly_score`, instead of the promised one."
+    )
+    contamination: float | Literal["auto"] | None = declare(
+        None,
+        nothing() | choice("auto") | real(0, 0.5, above=True),
+        "Share of anomalies in the training data where these are suspect; 'auto' estimates it. The strangest records "
+        "are then left out of training. None: the training data are normal.",
+    )
+    members: int = declare(4, whole(2, 64), "Autoencoders of the ensemble; each learns from four fifths of the data.")
+    width: int = declare(
+        128, whole(1, 4096), "Units of the hidden layers of each autoencoder, and numbers of its code."
+    )
+    steps: int | Literal["auto"] = declare(
+        "auto", choice("auto") | whole(1), "Training steps; 'auto' is 500 for rows, fewer for wide ones."
+    )
+    references: int | Literal["auto"] = declare(
+        "auto",
+        choice("auto") | whole(2),
+        "Normal records that others are compared with and that are kept in the model; 'auto' is at most 5,000.",
+    )
+    missing: Literal["auto", "mask", "error"] = declare(
+        "auto",
+        choice("auto", "mask", "error"),
+        "Missing cells (NaN, null): 'mask' lets them add nothing to the score, 'error' refuses them; 'auto' masks in "
+        "tables and refuses in arrays.",
+    )
+    features: Any = declare(
+        None,
+        _MODULE,
+        "Your own frozen network for pictures, from (B, channels, H, W) in 0 to 1 to feature maps "
+        "(B, features, h, w); it is not stored in the model file: pass it again to refold.load.",
+        on_command_line=False,
+    )
+    image_size: tuple[int, int] | None = declare(
+        None,
+        nothing() | height_and_width(),
+        "Resize the pictures of folders and files to this height and width; without it each keeps its own.",
+    )
+    device: str = declare("auto", text("'auto' or a torch device such as 'cpu', 'cuda', 'mps'"), "Where to compute.")
+    threads: int | Literal["auto"] = declare(
+        "auto", choice("auto") | whole(1), "Threads of the processor to train with; 'auto' is one for rows."
+    )
+    max_memory: int | str = declare(
+        "auto",
+        choice("auto") | byte_size(),
+        "Most memory for records, in bytes or as '900MB': files that need more are read part by part; 'auto' is half "
+        "of what is free.",
+    )
+    random_state: Any = declare(
+        None,
+        nothing() | whole(0, 2**32 - 1) | anything("a numpy RandomState", lambda value: hasattr(value, "randint")),
+        "Seed: the same seed gives the same scores on the same machine.",
+    )
+    verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")

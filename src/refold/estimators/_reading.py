@@ -50,6 +50,10 @@ class ReadsRecords:
         """Yield records and the same as numbers: all at once from memory, part by part from disk."""
         opened = self._open(X)
         self._check_columns(opened, reset=False)
+        yield from self._encoded(opened)
+
+    def _encoded(self, opened: Source | Stream) -> Iterator[tuple[Source, Array]]:
+        """Yield opened records and the same as numbers."""
 
         def encoded() -> Iterator[tuple[Source, Array]]:
             start = 0
@@ -75,4 +79,3 @@ class ReadsRecords:
         elif reset:
             names: list[str] = values.column_names
             self.n_features_in_, self.feature_names_in_ = len(names), np.array(names, dtype=np.object_)
-

@@ -17,13 +17,15 @@ from refold._errors import ModelFileError, RefoldError
 from refold._parameters import check_parameters
 from refold.data import adapter_from_json
 from refold.estimators._autoencoder import Autoencoder
+from refold.estimators._detector import Detector
+from refold.estimators._detector_storage import rebuild_detector
 from refold.estimators._parameters import AutoencoderParameters
 from refold.files import ModelFile, read_header, read_model_file, write_model_file
 from refold.nets import NetSpec, build_net
 from refold.objectives import describe, parse_corruption, parse_penalties
 from refold.train import EpochRecord, choose_device
 
-KINDS = {"Autoencoder": Autoencoder}
+KINDS = ("Autoencoder", "Detector")
 _OF_A_RUN = ("encoder", "decoder", "checkpoint", "checkpoint_seconds", "track", "max_memory")  # never in a file
 _FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
 
@@ -50,8 +52,9 @@ def load(
     *,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
+    features: nn.Module | None = None,
     device: str = "auto",
-) -> Autoencoder:
+) -> Autoencoder | Detector:
     """Read a model that `save` wrote. Nothing in the file is run.
 
     Parameters
@@ -59,11 +62,13 @@ def load(
     path : path-like
     encoder, decoder : torch.nn.Module, optional
         Modules of the same architecture, for a model that was fitted with your own; the file holds their weights.
+    features : torch.nn.Module, optional
+        The frozen network of a detector that was fitted with one.
     device : str, default="auto"
 
     Returns
     -------
-    model : Autoencoder
+    model : Autoencoder or Detector
         Fitted; gives the same numbers as the model that was saved.
 
     Raises
@@ -83,7 +88,11 @@ def load(
     True
     """
     file = read_model_file(path)
+    if file.kind not in KINDS:
+        raise ModelFileError(f"{Path(path).name!r} holds a {file.kind}, which this version of refold does not know")
     try:
+        if file.kind == "Detector":
+            return rebuild_detector(file, Path(path).name, device, features)
         return _rebuild(file, Path(path).name, encoder, decoder, device)
     except ModelFileError:
         raise
@@ -123,13 +132,11 @@ def _plain(value: Any) -> Any:
 def _rebuild(
     file: ModelFile, name: str, encoder: nn.Module | None, decoder: nn.Module | None, device: str
 ) -> Autoencoder:
-    if file.kind not in KINDS:
-        raise ModelFileError(f"{name!r} holds a {file.kind}, which this version of refold does not know")
     known = {field.name for field in fields(AutoencoderParameters)} - set(_OF_A_RUN)
     values: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in file.header["parameters"].items()
     }
-    model = KINDS[file.kind]()
+    model = Autoencoder()
     model.set_params(**{key: value for key, value in values.items() if key in known})
     check_parameters(model)
     parse_penalties(model.penalty)

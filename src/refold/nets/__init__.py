@@ -1,9 +1,19 @@
 """Mirrored encoder/decoder pairs, built from a specification, raw numbers in and raw numbers out."""
 
 from refold.nets._activations import ACTIVATIONS
-from refold.nets._build import NetSpec, build_net, default_hidden, feature_shape_of, parameter_count
+from refold.nets._build import (
+    NetSpec,
+    build_net,
+    default_hidden,
+    feature_shape_of,
+    make_scaling,
+    parameter_count,
+    placeholder_scale,
+)
 from refold.nets._components import start_from_components
+from refold.nets._ensemble import Ensemble, EnsembleSpec
 from refold.nets._net import AutoencoderNet
+from refold.nets._picture_net import PictureNet, SmallPictureNet
 from refold.nets._scale import Moments, Scale, measure_scale, scale_of
 from refold.nets._scaling import ColumnScaling, GridScaling, Scaling
 
@@ -11,16 +21,22 @@ __all__ = [
     "ACTIVATIONS",
     "AutoencoderNet",
     "ColumnScaling",
+    "Ensemble",
+    "EnsembleSpec",
     "GridScaling",
     "Moments",
     "NetSpec",
+    "PictureNet",
     "Scale",
     "Scaling",
+    "SmallPictureNet",
     "build_net",
     "default_hidden",
     "feature_shape_of",
+    "make_scaling",
     "measure_scale",
     "parameter_count",
+    "placeholder_scale",
     "scale_of",
     "start_from_components",
 ]

@@ -131,7 +131,8 @@ def build_net(
     ParameterError
         If the halves do not fit the records.
     """
-    scaling = _scaling(spec, scale if scale is not None else _placeholder(spec))
+    scale = scale or placeholder_scale(spec.raw_shape, spec.flags, spec.unit)
+    scaling = make_scaling(spec.raw_shape, spec.n_categories, scale, spec.exact)
     built_encoder, built_decoder = _halves(spec, scaling)
     net = AutoencoderNet(
         scaling,
@@ -150,19 +151,21 @@ def parameter_count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
 
 
-def _scaling(spec: NetSpec, scale: Scale) -> Scaling:
-    if len(spec.raw_shape) == 1:
-        return ColumnScaling(scale, spec.n_categories, spec.exact)
-    return GridScaling(scale, spec.raw_shape, spec.exact)
+def make_scaling(raw_shape: tuple[int, ...], n_categories: tuple[int, ...], scale: Scale, exact: bool) -> Scaling:
+    """Return the scaling for records of this shape; see `NetSpec`."""
+    if len(raw_shape) == 1:
+        return ColumnScaling(scale, n_categories, exact)
+    return GridScaling(scale, raw_shape, exact)
 
 
-def _placeholder(spec: NetSpec) -> Scale:
-    shape = spec.raw_shape if len(spec.raw_shape) == 1 else ()
+def placeholder_scale(raw_shape: tuple[int, ...], flags: tuple[int, ...], unit: bool) -> Scale:
+    """Return a scale of the right shape, to be overwritten from a file."""
+    shape = raw_shape if len(raw_shape) == 1 else ()
     flagged = np.zeros(shape, dtype=bool)
-    if spec.flags:
-        flagged[list(spec.flags)] = True
+    if flags:
+        flagged[list(flags)] = True
     zeros, ones = np.zeros(shape), np.ones(shape)
-    return Scale(zeros, ones, zeros, ones, spec.unit, flagged)
+    return Scale(zeros, ones, zeros, ones, unit, flagged)
 
 
 def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:

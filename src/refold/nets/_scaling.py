@@ -201,6 +201,18 @@ class ColumnScaling(Scaling):
         raw = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         return raw if self._ordered else raw[:, self._back]
 
+    def by_column(self, values: Tensor) -> Tensor:
+        """Return values of features (B, width) summed over each raw column, (B, columns)."""
+        count = len(self._number_places)
+        blocks = torch.split(values[:, count:], list(self.categories), dim=1) if self.categories else ()
+        sums = torch.cat([values[:, :count], *[block.sum(1, keepdim=True) for block in blocks]], dim=1)
+        return sums if self._ordered else sums[:, self._back]
+
+    def of_columns(self, columns: Tensor) -> Tensor:
+        """Return what is said of raw columns (B, columns) for each of their features, (B, width)."""
+        ordered = columns if self._ordered else columns[:, [*self._number_places, *self._category_places]]
+        return self.spread_over_features(ordered)
+
     def _of_numbers(self, values: Tensor) -> Tensor:
         return values if self._ordered else values[self._number_places]
 

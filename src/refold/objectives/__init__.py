@@ -9,7 +9,7 @@ from refold.objectives._corruptions import (
     Masking,
     SaltAndPepper,
 )
-from refold.objectives._errors import ERRORS, column_errors, mean_error
+from refold.objectives._errors import ERRORS, column_errors, feature_errors, mean_error
 from refold.objectives._objective import Objective
 from refold.objectives._parsing import describe, parse_corruption, parse_penalties
 from refold.objectives._penalties import Contractive, Penalty, Sparse, Variational
@@ -30,6 +30,7 @@ __all__ = [
     "Variational",
     "column_errors",
     "describe",
+    "feature_errors",
     "mean_error",
     "parse_corruption",
     "parse_penalties",

@@ -1,5 +1,6 @@
 """How far the rebuilt record is from the record: one number per column or pixel."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Literal, Protocol
 
@@ -57,12 +58,18 @@ def column_errors(error: NumberError, net: AutoencoderNet, outputs: Tensor, targ
         The decoder's outputs before its activation.
     targets : Tensor of shape (B, *feature_shape)
     """
-    categories = net.scaling.categories
+    return feature_errors(error, net.scaling.categories, net.output_activation, outputs, targets)
+
+
+def feature_errors(
+    error: NumberError, categories: Sequence[int], activation: nn.Module, outputs: Tensor, targets: Tensor
+) -> Tensor:
+    """Return the error of every column as `column_errors` does, for features with these blocks of category scores."""
     outputs, targets = outputs.flatten(1).float(), targets.flatten(1)
     if not categories:
-        return error(outputs, targets, net.output_activation)
+        return error(outputs, targets, activation)
     count = outputs.shape[1] - sum(categories)
-    parts = [error(outputs[:, :count], targets[:, :count], net.output_activation)]
+    parts = [error(outputs[:, :count], targets[:, :count], activation)]
     sizes = list(categories)
     blocks = zip(torch.split(outputs[:, count:], sizes, 1), torch.split(targets[:, count:], sizes, 1), strict=True)
     parts += [-(target * functional.log_softmax(scores, 1)).sum(1, keepdim=True) for scores, target in blocks]

@@ -2,21 +2,26 @@
 
 from refold.train._batches import Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
+from refold.train._denoising import DenoisingPlan, hidden_blocks, train_denoiser, wide_noise
+from refold.train._ensemble import EnsemblePlan, draw_bags, train_ensemble
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
 from refold.train._listeners import Listener, ProgressBar
 from refold.train._loop import train
 from refold.train._machine import Machine, this_machine
 from refold.train._optimizers import Optimizer, make_optimizer
-from refold.train._placement import Placement, choose_device, measured, place
+from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
 from refold.train._streamed import Streamed, without
 from refold.train._trackers import JsonLines, MLflow, TensorBoard, parse_trackers
+from refold.train._working_bar import working_bar
 
 __all__ = [
     "SCHEDULES",
     "Batches",
     "Checkpoint",
+    "DenoisingPlan",
+    "EnsemblePlan",
     "EpochRecord",
     "History",
     "InMemory",
@@ -34,6 +39,8 @@ __all__ = [
     "choose_device",
     "default_batch_size",
     "default_epochs",
+    "draw_bags",
+    "hidden_blocks",
     "make_optimizer",
     "measured",
     "parse_trackers",
@@ -41,5 +48,10 @@ __all__ = [
     "seed_of",
     "this_machine",
     "train",
+    "train_denoiser",
+    "train_ensemble",
+    "wide_noise",
+    "with_threads",
     "without",
+    "working_bar",
 ]
