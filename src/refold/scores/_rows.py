@@ -11,7 +11,8 @@ from refold.scores._neighbours import Neighbours
 from refold.scores._rebuilding import Rebuilding, Remainder
 
 PARTS = ("error", "mahalanobis", "neighbour", "neighbour_with_residual")
-WEIGHTS = (0.0, 0.0, 0.5, 0.5)
+_WITH_RESIDUAL = 0.3  # weights of the parts beside the nearest neighbour's, which is 1
+_MAHALANOBIS, _POWER, _MOST_MAHALANOBIS = 0.25, 4, 3.0
 _SMALLEST = 1e-9
 _SMALLEST_DEVIATION = 1e-3
 _SHRINKAGE = 0.05
@@ -64,8 +65,8 @@ class RowScorer(nn.Module):
             ("precision", torch.eye(features)),
             ("residual_scale", torch.ones(())),
             ("part_center", torch.zeros(len(PARTS))),
-            ("part_spread", torch.ones(len(PARTS))),
-            ("weights", torch.tensor(WEIGHTS)),
+            ("part_spread", torch.ones(())),
+            ("weights", torch.full((len(PARTS),), 1 / len(PARTS))),
         ):
             self.register_buffer(name, values)
         self.neighbours = Neighbours(torch.zeros(references, features), torch.zeros(references, features))
@@ -80,8 +81,8 @@ class RowScorer(nn.Module):
 
     def blend(self, parts: Tensor) -> Tensor:
         """Return scores (B,) of parts (B, parts)."""
-        standard = (torch.log(parts + _SMALLEST) - self.part_center) / self.part_spread
-        return (standard * self.weights).sum(1)
+        apart = torch.log(parts + _SMALLEST) - self.part_center
+        return (apart * self.weights).sum(1) / self.part_spread
 
     def parts(self, left: Remainder, own: Tensor | None = None) -> Tensor:
         """Return the parts of the score (B, parts) of what is left over of rows; see `Neighbours` for `own`."""
@@ -143,11 +144,22 @@ class RowScorer(nn.Module):
         own = torch.full((len(left.features),), -1, dtype=torch.long, device=kept.device)
         own[kept] = torch.arange(len(kept), device=kept.device)
         parts = torch.cat([self.parts(piece, part) for piece, part in _pieces(left, own)])
-        logs = torch.log(parts + _SMALLEST)
-        middle = torch.quantile(logs.double(), torch.tensor([0.16, 0.5, 0.84], dtype=torch.float64), dim=0)
-        self.part_center.copy_(middle[1])
-        self.part_spread.copy_(((middle[2] - middle[0]) / 2).clamp(min=_SMALLEST_DEVIATION))
+        self._learn_blend(torch.log(parts + _SMALLEST))
         return self.blend(parts)
+
+    def _learn_blend(self, logs: Tensor) -> None:
+        """Weigh the parts without labels, by how widely their logarithms spread over normal rows.
+
+        Where distances to the nearest neighbour are all alike (many columns, few rows), they tell little, and what
+        autoencoders leave over tells more: its weight grows with the ratio of the two spreads.
+        """
+        middle, spread = _middle_and_spread(logs)
+        ratio = spread[PARTS.index("mahalanobis")] / spread[PARTS.index("neighbour")]
+        mahalanobis = (_MAHALANOBIS * ratio**_POWER).clamp(max=_MOST_MAHALANOBIS)
+        self.weights.copy_(torch.stack([0 * ratio, mahalanobis, 1 + 0 * ratio, _WITH_RESIDUAL + 0 * ratio]))
+        self.part_center.copy_(middle)
+        scores = ((logs - middle) * self.weights).sum(1, keepdim=True)
+        self.part_spread.copy_(_middle_and_spread(scores)[1][0])
 
     def _learn_spreads(self, left: Remainder) -> None:
         columns = len(left.errors) if left.seen is None else left.seen.sum(0).clamp(min=1)
@@ -160,6 +172,14 @@ class RowScorer(nn.Module):
         covariance = rest.T @ rest / max(len(rest) - 1, 1)
         unit = torch.eye(len(covariance), dtype=torch.float64, device=covariance.device)
         self.precision.copy_(torch.linalg.inv((1 - _SHRINKAGE) * covariance + _SHRINKAGE * unit))
+
+
+def _middle_and_spread(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the median of every column, and half the width of its middle two thirds."""
+    low, middle, high = torch.quantile(
+        values.double(), torch.tensor([0.16, 0.5, 0.84], dtype=torch.float64, device=values.device), dim=0
+    ).to(values.dtype)
+    return middle, ((high - low) / 2).clamp(min=_SMALLEST_DEVIATION)
 
 
 def _shares(parts: Tensor) -> Tensor:
