@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from refold._errors import ParameterError, nearest
 from refold._parameters import bytes_of
 from refold.cli._options import with_parameters
 from refold.cli._talk import INTERRUPTED, answer, plain_errors, say
-from refold.estimators import AutoencoderParameters
+from refold.estimators import AutoencoderParameters, DetectorParameters
 
 app = typer.Typer(
     name="refold",
@@ -44,16 +45,24 @@ Drop = Annotated[
 
 
 @app.command()
-@with_parameters(AutoencoderParameters, "What to learn and how")
+@with_parameters((AutoencoderParameters, "What to learn and how"), (DetectorParameters, "With --for detect"))
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the model goes; ends in .safetensors.")],
+    purpose: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="encode|detect",
+            help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not.",
+        ),
+    ] = "encode",
     drop: Drop = None,
     quiet: Quiet = False,
     json: Json = False,
     parameters: Any = None,
 ) -> None:
-    """Learn a code of a few numbers from data, and save the model.
+    """Learn a code of a few numbers from data, or what is normal in them, and save the model.
 
     \b
     Examples:
@@ -62,12 +71,74 @@ def fit(
       refold fit pictures/ -o pictures.safetensors --image-size 64x64 --latent-dim 32
       refold fit scans.npy -o clean.safetensors --corruption "gaussian(0.2)"
       refold fit 'logs/*.parquet' -o logs.safetensors --max-memory 2GB --checkpoint logs.checkpoint
+      refold fit normal.csv --for detect --false-alarm-rate 0.01 -o pump.safetensors
     """
     with plain_errors():
+        result = _fitted(purpose)(data, output, drop or [], parameters, quiet)
+        if json:
+            answer(result)
+
+
+def _fitted(purpose: str) -> Any:
+    """Return what fits for a purpose."""
+    if purpose == "encode":
         from refold.cli._commands import fit_model
 
-        result = fit_model(data, output, drop or [], parameters, quiet)
-        if json:
+        return fit_model
+    if purpose == "detect":
+        from refold.cli._detecting import fit_detector
+
+        return fit_detector
+    raise ParameterError(f"--for must be encode or detect, got {purpose!r}{nearest(purpose, ('encode', 'detect'))}")
+
+
+@app.command()
+def detect(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .parquet, .csv or .npy file; CSV on standard output without it."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page of what was found; ends in .html.")
+    ] = None,
+    maps: Annotated[
+        Path | None, typer.Option("--maps", metavar="DIR", help="Write a heat map of every flagged picture.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLUMN", help="Copy a column of the data beside the score, such as an id."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="COLUMN",
+            help="A column that is 1 (or true, or -1 beside +1) for anomalies, to measure by.",
+        ),
+    ] = None,
+    max_memory: MaxMemory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Say of every record how strange it is, whether it is flagged, and why.
+
+    The model is one of refold fit --for detect. The table has the columns score (higher is stranger), p_value (the
+    share of normal records as strange or stranger), flagged, and for rows a reason. Data of any size go through part
+    by part.
+
+    \b
+    Examples:
+      refold detect pump.safetensors today.csv -o scores.parquet --report today.html --keep id
+      refold detect tiles.safetensors pictures/ -o scores.csv --maps heat/
+    """
+    with plain_errors():
+        from refold.cli._detecting import DetectWishes, detect
+
+        wishes = DetectWishes(output, report, maps, keep or [], labels, max_memory, quiet)
+        result = detect(model, data, wishes)
+        if json and output is not None:
             answer(result)
 
 

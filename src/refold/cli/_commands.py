@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from refold._errors import DataError, ParameterError
+from refold._errors import DataError, ModelFileError, ParameterError
 from refold._parameters import check_parameters
 from refold.cli._talk import reading_progress, say, working_progress
 from refold.data import RecordWriter, Source, Stream, open_source, prefetched, write_records
@@ -117,6 +117,21 @@ def _report_fit(result: dict[str, Any]) -> None:
     say(f"wrote {result['model']}")
 
 
+def load_autoencoder(path: Path, device: str = "auto") -> Autoencoder:
+    """Return the autoencoder in a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If it holds another kind of model.
+    """
+    model = load(path, device=device)
+    if not isinstance(model, Autoencoder):
+        kind = type(model).__name__.lower()
+        raise ModelFileError(f"{path.name!r} is a {kind}, which has no code to work with; use refold detect")
+    return model
+
+
 def check_output(path: Path, endings: tuple[str, ...]) -> None:
     """Refuse an output that could not be written, before any work is done.
 
@@ -168,7 +183,7 @@ def embed_data(
 def _model_and_data(
     model_path: Path, data: str, max_memory: int | str | None, quiet: bool
 ) -> tuple[Autoencoder, Source | Stream]:
-    model = load(model_path)
+    model = load_autoencoder(model_path)
     if max_memory is not None:
         model.set_params(max_memory=max_memory)
     return model, open_data(data, quiet, model.image_size, memory_for_records(model))
@@ -226,7 +241,7 @@ def reconstruct_data(
 def generate_records(model_path: Path, output: Path, count: int, random_state: int | None) -> dict[str, Any]:
     """Write new records."""
     check_output(output, _RECORD_ENDINGS)
-    model = load(model_path)
+    model = load_autoencoder(model_path)
     write_records(model.sample(count, random_state), output)
     say(f"wrote {count} new records to {output}")
     return {"output": str(output), "records": count}

@@ -9,9 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from refold._errors import DataError, ParameterError, nearest
-from refold.cli._commands import as_labels, column_of, open_data
+from refold.cli._commands import as_labels, column_of, load_autoencoder, open_data
 from refold.data import Source
-from refold.estimators import Autoencoder, PCABaseline, load
+from refold.estimators import Autoencoder, PCABaseline
 from refold.plots import (
     FigureSection,
     NumbersTable,
@@ -47,7 +47,7 @@ def draw(model_path: Path, data: str, output: Path, kind: str, colour: str | Non
         raise ParameterError(
             f"--kind {kind!r} is not known{nearest(kind, drawers)}; allowed are {', '.join(drawers)}"
         )
-    model = load(model_path)
+    model = load_autoencoder(model_path)
     source = open_data(data, True, model.image_size)
     if output.suffix.lower() in (".html", ".htm"):
         write_page(_page(model, source, colour, model_path.stem), output)

@@ -5,13 +5,14 @@ from typing import Any
 
 from refold.cli._commands import check_output
 from refold.cli._talk import say
-from refold.estimators import ExportReport, export, load
+from refold.estimators import Detector, ExportReport, export, load
 
 
 def export_model(model_path: Path, output: Path, part: str, quiet: bool) -> dict[str, Any]:
     """Write an ONNX file, and report how well it agrees with the model."""
     check_output(output, (".onnx",))
-    report = export(load(model_path, device="cpu"), output, part)
+    model = load(model_path, device="cpu")
+    report = model.export(output) if isinstance(model, Detector) else export(model, output, part)
     if not quiet:
         _report_export(report)
     return {

@@ -43,6 +43,8 @@ def _describe_model(file: str) -> dict[str, Any]:
         raise ModelFileError(
             f"{Path(file).name!r} holds a {header['kind']} and no model; there is nothing to describe"
         )
+    if header["kind"] == "Detector":
+        return _describe_detector(file, header)
     fitted, spec = header["fitted"], header["spec"]
     best = fitted["best_epoch_"] - 1
     history = fitted["history_"]
@@ -63,6 +65,24 @@ def _describe_model(file: str) -> dict[str, Any]:
         "validation_error": history["validation_error"][best],
         "parameters": header["parameters"],
         "columns": header["adapter"].get("columns", []),
+    }
+
+
+def _describe_detector(file: str, header: dict[str, Any]) -> dict[str, Any]:
+    fitted, adapter = header["fitted"], header["adapter"]
+    return {
+        "file": file,
+        "kind": "Detector",
+        "format": header["format"],
+        "bytes": Path(file).stat().st_size,
+        "versions": header["versions"],
+        "records": "pictures of any size" if adapter is None else _record_text(adapter),
+        "threshold": fitted["threshold_"],
+        "promised_false_alarm_rate": fitted["promised_false_alarm_rate_"],
+        "calibrated_by": header["calibrated"],
+        "contamination": fitted["contamination_"],
+        "parameters": header["parameters"],
+        "columns": [] if adapter is None else adapter.get("columns", []),
     }
 
 
@@ -116,9 +136,10 @@ def _as_text(value: Any) -> str:
 
 def _print_parameters(console: Console, parameters: dict[str, Any]) -> None:
     from refold._parameters import parameters_of
-    from refold.estimators import AutoencoderParameters
+    from refold.estimators import AutoencoderParameters, DetectorParameters
 
-    defaults = {item.name: item.default for item in parameters_of(AutoencoderParameters)}
+    owner = DetectorParameters if "false_alarm_rate" in parameters else AutoencoderParameters
+    defaults = {item.name: item.default for item in parameters_of(owner)}
     changed = {name: value for name, value in parameters.items() if value != defaults.get(name)}
     shown = ", ".join(f"{name}={value!r}" for name, value in changed.items() if name != "verbose")
     console.print(f"[bold]parameters[/bold]  {shown or 'all at their defaults'}", highlight=False, markup=True)

@@ -12,12 +12,19 @@ from refold._parameters import Parameter, choice, parameters_of
 _LEFT_OUT = ("verbose",)  # the program has --quiet
 
 
-def with_parameters(owner: type, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for every declared parameter of `owner`.
+def with_parameters(*owners: tuple[type, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for every declared parameter of some owners, each with the panel it stands in.
 
-    The command gets the values that differ from the defaults as the keyword ``parameters``, a dict.
+    A parameter of several owners is an option once, in the first one's panel. The command gets the values that were
+    given as the keyword ``parameters``, a dict.
     """
-    declared = [item for item in parameters_of(owner) if item.on_command_line and item.name not in _LEFT_OUT]
+    panels: dict[str, str] = {}
+    declared: list[Parameter] = []
+    for owner, panel in owners:
+        for item in parameters_of(owner):
+            if item.on_command_line and item.name not in (*_LEFT_OUT, *panels):
+                panels[item.name] = panel
+                declared.append(item)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -29,7 +36,7 @@ def with_parameters(owner: type, panel: str) -> Callable[[Callable[..., None]], 
         own = [item for item in signature.parameters.values() if item.name != "parameters"]
         keyword_only = inspect.Parameter.KEYWORD_ONLY
         options = [
-            inspect.Parameter(item.name, keyword_only, default=None, annotation=_annotation(item, panel))
+            inspect.Parameter(item.name, keyword_only, default=None, annotation=_annotation(item, panels[item.name]))
             for item in declared
         ]
         own = [item.replace(kind=keyword_only) for item in own]

@@ -5,6 +5,7 @@ from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
 from refold.data._opening import open_source
 from refold.data._picture_list import Pictures, open_pictures
+from refold.data._pictures import save_picture
 from refold.data._prefetch import prefetched
 from refold.data._samples import Digits, digits_of_scikit_learn, find_digits
 from refold.data._sources import Source
@@ -31,5 +32,6 @@ __all__ = [
     "open_pictures",
     "open_source",
     "prefetched",
+    "save_picture",
     "write_records",
 ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
     from refold.estimators._storage import inspect_file, load
+    from refold.scores import binomial_limits
 
 __all__ = [
     "Autoencoder",
@@ -24,6 +25,7 @@ __all__ = [
     "ExportReport",
     "FalseAlarms",
     "PCABaseline",
+    "binomial_limits",
     "chunk_rows",
     "export",
     "inspect_file",
@@ -40,6 +42,7 @@ __getattr__, __dir__ = lazy_names(
         "Explanation": "._explaining",
         "ExportReport": "._exporting",
         "FalseAlarms": "._detector",
+        "binomial_limits": "refold.scores",
         "chunk_rows": "._records",
         "export": "._exporting",
         "inspect_file": "._storage",

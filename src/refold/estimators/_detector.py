@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from refold.estimators._reading import ReadsRecords
 from refold.estimators._trimming import contaminated_share
 from refold.scores import Calibration, Threshold, binomial_limits
 from refold.train import working_bar
+
+if TYPE_CHECKING:
+    from refold.estimators._exporting import ExportReport
 
 Array = NDArray[Any]
 Scores = NDArray[np.float64]
@@ -379,15 +382,53 @@ class Detector(
         check_is_fitted(self)
         save_detector(self, path)
 
+    def export(self, path: str | os.PathLike[str]) -> "ExportReport":
+        """Write network, score, threshold and p-value to one ONNX file; needs the extra ``onnx``.
+
+        The graph takes the user's own numbers ``records`` (B, columns), with NaN for missing cells and codes for
+        categories, and gives ``score``, ``p_value`` and ``flagged``, each (B,). It is written only if ONNX Runtime
+        gives the same scores to 1e-4 and flags the same records.
+
+        Parameters
+        ----------
+        path : path-like
+            Must end in ``.onnx``.
+
+        Returns
+        -------
+        report : ExportReport
+
+        Raises
+        ------
+        ModelFileError
+            If the detector is one of pictures, or the numbers differ; nothing is written.
+        """
+        from refold.estimators._detector_exporting import export_detector
+
+        check_is_fitted(self)
+        return export_detector(self, path)
+
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _fit(self, X: Any) -> None:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        opened = self._opened(X)
+        if isinstance(opened, Pictures):
+            self._fit_pictures(opened, seed)
+        else:
+            self._fit_rows(opened, seed)
+
+    def _opened(self, X: Any) -> Source | Stream | Pictures:
+        """Open pictures, which may differ in size, or rows."""
         pictures = None if _is_rows(X) else open_pictures(X, image_size=self.image_size)
         if pictures is not None:
-            self._fit_pictures(pictures, seed)
-        else:
-            self._fit_rows(self._open(X), seed)
+            return pictures
+        opened = self._open(X)
+        values = opened.values if isinstance(opened, Source) else opened.head
+        if isinstance(values, np.ndarray) and values.ndim > 2:
+            whole = opened if isinstance(opened, Source) else next(opened.chunks(opened.size))
+            pictures = open_pictures(whole.values)
+        return opened if pictures is None else pictures
 
     def _fit_rows(self, opened: Source | Stream, seed: int) -> None:
         check_enough(opened.size)
@@ -520,11 +561,13 @@ class Detector(
         """Yield records as the judge takes them, part by part."""
         check_is_fitted(self)
         if isinstance(self.judge_, RowJudge):
+            if isinstance(X, Pictures):
+                raise DataError("this detector was fitted on rows and now gets pictures; give rows")
             for _, numbers in self._chunks(X):
                 yield numbers
             return
-        pictures = open_pictures(X, image_size=self.image_size)
-        if pictures is None:
+        pictures = self._opened(X)
+        if not isinstance(pictures, Pictures):
             raise DataError("this detector was fitted on pictures and now gets something else; give pictures")
         if isinstance(self.judge_, SmallPictureJudge):
             yield self._encode(Source(self.judge_.checked(pictures)))

@@ -100,13 +100,11 @@ def _sentence(
 ) -> str:
     """Say in words which cells are strange, at most three of them."""
     named = [place for place in order[:_NAMED] if shares[place] >= _NAMED_SHARE] or list(order[:1])
-    parts = []
-    for place in named:
-        name = names[place]
-        value, instead = _as_text(values[name][row]), _as_text(expected[name][row])
-        parts.append(f"{name} {value}" if value == instead else f"{name} {value}, expected {instead}")
-    if all("expected" not in part for part in parts):
-        return f"an unusual combination of {', '.join(parts)}"
+    seen = {names[place]: _as_text(values[names[place]][row]) for place in named}
+    instead = {name: _as_text(expected[name][row]) for name in seen}
+    parts = [f"{name} {seen[name]}, expected {instead[name]}" for name in seen if seen[name] != instead[name]]
+    if not parts:
+        return f"an unusual combination of {', '.join(f'{name} {value}' for name, value in seen.items())}"
     return f"{'; '.join(parts)} given the other columns"
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,47 @@ def to_onnx(net: AutoencoderNet, part: str, dtype: np.dtype[Any], header: dict[s
     return _serialized(model)
 
 
+def module_to_onnx(
+    module: nn.Module, example: Tensor, given: str, results: Sequence[str], header: dict[str, Any]
+) -> bytes:
+    """Return the content of an ONNX file with any module's graph.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On the CPU, in evaluation mode; from (B, ...) to a tensor (B, ...) for each of `results`.
+    example : Tensor
+        What the module takes; its first dimension is free in the graph.
+    given : str
+        Name of the input.
+    results : sequence of str
+        Names of the outputs.
+    header : dict
+        Goes into the metadata as JSON.
+
+    Raises
+    ------
+    ModelFileError
+        If ONNX has no words for the module.
+    """
+    model = _graph(module, example, given, *results)
+    _strip(model)
+    model.metadata_props[_ENTRY] = json.dumps(header)
+    return _serialized(model)
+
+
+def open_onnx_parts(content: bytes) -> Callable[[Array], list[Array]]:
+    """Return what ONNX Runtime makes of a file's content: a function from the graph's input to its outputs."""
+    session = _session(content)
+    name = session.get_inputs()[0].name
+
+    def run(values: Array) -> list[Array]:
+        with _runtime_errors():
+            return [np.asarray(result) for result in session.run(None, {name: values})]
+
+    return run
+
+
 def check_onnx(path: str | os.PathLike[str], part: str) -> None:
     """Refuse what could not be written, before any work is done.
 
@@ -96,20 +137,17 @@ def open_onnx(content: bytes) -> Callable[[Array], Array]:
     ModelFileError
         If ONNX Runtime cannot run the graph; the function raises it too.
     """
+    run = open_onnx_parts(content)
+    return lambda values: run(values)[0]
+
+
+def _session(content: bytes) -> Any:
     runtime = require("onnxruntime", extra="onnx", purpose="run ONNX files")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     with _runtime_errors():
-        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-
-    def run(values: Array) -> Array:
-        with _runtime_errors():
-            (result,) = session.run(None, {name: values})
-        return np.asarray(result)
-
-    return run
+        return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager
@@ -169,7 +207,7 @@ def _example(net: AutoencoderNet, part: str, dtype: np.dtype[Any]) -> Tensor:
     return torch.from_numpy(np.zeros((_EXAMPLES, *net.scaling.raw_shape), dtype))
 
 
-def _graph(part: nn.Module, example: Tensor, given: str, result: str) -> Any:
+def _graph(part: nn.Module, example: Tensor, given: str, *results: str) -> Any:
     """Return the graph as onnx-ir has it."""
     try:
         with torch.no_grad(), _without_chatter():
@@ -177,7 +215,7 @@ def _graph(part: nn.Module, example: Tensor, given: str, result: str) -> Any:
                 part,
                 (example,),
                 input_names=[given],
-                output_names=[result],
+                output_names=list(results),
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 opset_version=_OPSET,
                 custom_translation_table={torch.ops.aten.nan_to_num.default: _nan_to_num},
@@ -212,16 +250,23 @@ def _without_chatter() -> Iterator[None]:
     """Keep from the user what torch says to itself."""
     registry = logging.getLogger("torch.onnx._internal.exporter._registration")
     registry.addFilter(_is_not_about_torchvision)
+    folding = logging.getLogger("onnxscript.optimizer._constant_folding")
+    folding.addFilter(_is_not_about_folding)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
             yield
     finally:
         registry.removeFilter(_is_not_about_torchvision)
+        folding.removeFilter(_is_not_about_folding)
 
 
 def _is_not_about_torchvision(record: logging.LogRecord) -> bool:
     return "torchvision is not installed" not in record.getMessage()
+
+
+def _is_not_about_folding(record: logging.LogRecord) -> bool:
+    return "Evaluation failed" not in record.getMessage()  # a node that stays as it is
 
 
 def _root(error: BaseException) -> BaseException:

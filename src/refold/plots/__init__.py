@@ -4,6 +4,13 @@ Everything here takes plain arrays and mappings; nothing opens a window, changes
 asks the network for anything.
 """
 
+from refold.plots._detection import (
+    DetectionReport,
+    StrangeRecord,
+    detection_page,
+    heat_over,
+    score_histogram,
+)
 from refold.plots._grid import reconstruction_grid
 from refold.plots._latent import latent_scatter
 from refold.plots._losses import loss_curves
@@ -17,17 +24,22 @@ from refold.plots._turning import TurningScatter
 
 __all__ = [
     "Animation",
+    "DetectionReport",
     "FigureSection",
     "NumbersTable",
     "Page",
     "Pictures",
     "Section",
+    "StrangeRecord",
     "Text",
     "TurningScatter",
+    "detection_page",
+    "heat_over",
     "latent_scatter",
     "loss_curves",
     "reconstruction_grid",
     "save_figure",
+    "score_histogram",
     "table_reconstruction",
     "write_page",
 ]
