@@ -86,7 +86,7 @@ def test_a_threshold_of_your_own_is_used():
 
 
 def test_predict_and_p_value_agree():
-    rows = np.concatenate([normal_rows(300, seed=4), normal_rows(30, seed=5) + [0, 0, 4, 0, 0, 0]])
+    rows = np.concatenate([normal_rows(300, seed=4), normal_rows(30, seed=5) + np.array([0, 0, 4, 0, 0, 0])])
     detector = of_rows()
     assert np.array_equal(detector.predict(rows) == -1, detector.p_value(rows) <= detector.false_alarm_rate + 1e-9)
 
@@ -94,7 +94,7 @@ def test_predict_and_p_value_agree():
 def test_a_few_labels_raise_the_threshold_to_below_the_weakest_caught_anomaly():
     detector = small(false_alarm_rate=0.05).fit(normal_rows(400))
     before = detector.threshold_
-    rows = np.concatenate([normal_rows(100, seed=6), normal_rows(5, seed=7) + [0, 0, 9, 0, 0, 0]])
+    rows = np.concatenate([normal_rows(100, seed=6), normal_rows(5, seed=7) + np.array([0, 0, 9, 0, 0, 0])])
     labels = np.repeat([0, 1], [100, 5])
     detector.calibrate(rows, labels)
     assert detector.threshold_ > before
@@ -118,7 +118,7 @@ def test_malignant_tissue_is_stranger_than_benign():
 def test_a_broken_relation_is_found_where_no_single_value_is_unusual():
     detector, rows = of_rows(), normal_rows(200, seed=8)
     mixed = rows.copy()
-    mixed[:, 0] = np.roll(rows[:, 0], 1)
+    mixed[:, 3] = np.roll(rows[:, 3], 1)
     truth = np.repeat([0, 1], 200)
     assert roc_auc_score(truth, detector.anomaly_score(np.concatenate([rows, mixed]))) > 0.85
 
@@ -211,7 +211,7 @@ def test_new_columns_are_left_aside_and_missing_ones_are_an_error():
 
 def test_a_change_in_a_constant_column_is_strange():
     rows = np.column_stack([normal_rows(200), np.full(200, 5.0)])
-    changed = rows[:1] + [0, 0, 0, 0, 0, 0, 2]
+    changed = rows[:1] + np.array([0, 0, 0, 0, 0, 0, 2])
     assert small().fit(rows).predict(changed)[0] == -1
 
 
@@ -220,7 +220,7 @@ def test_a_change_in_a_constant_column_is_strange():
 
 def test_an_explanation_names_the_cell_its_value_and_what_was_expected():
     row = normal_rows(1, seed=10)
-    strange = row + [0, 0, 6, 0, 0, 0]
+    strange = row + np.array([0, 0, 6, 0, 0, 0])
     why = of_rows().explain(strange)[0]
     assert why.flagged and next(iter(why.shares)) == "x2"
     assert sum(why.shares.values()) == pytest.approx(1, abs=1e-5)
@@ -229,11 +229,11 @@ def test_an_explanation_names_the_cell_its_value_and_what_was_expected():
 
 
 def test_explanations_of_tables_are_in_the_tables_own_units():
-    table = mixed_table(200, seed=5).dropna()[:1].assign(city="Wien", age=40.0, income=4000.0)
+    table = mixed_table(200, seed=5).dropna()[:1].assign(city="Wien", age=40.0, income=12000.0)
     why = of_table().explain(table)[0]
     assert why.flagged
     assert isinstance(why.expected["income"], float) and why.expected["city"] in ("Graz", "Linz", "Wien")
-    assert "income 4000, expected" in why.sentence or "city Wien, expected" in why.sentence
+    assert "income 1.2e+04, expected" in why.sentence
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------

@@ -13,10 +13,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from refold._errors import DataError, ModelFileError, ParameterError
-from refold._parameters import check_parameters
+from refold._parameters import check_parameters, parameters_of
 from refold.cli._talk import reading_progress, say, working_progress
 from refold.data import RecordWriter, Source, Stream, open_source, prefetched, write_records
-from refold.estimators import Autoencoder, PCABaseline, chunk_rows, load, memory_for_buffers, memory_for_records
+from refold.estimators import (
+    Autoencoder,
+    AutoencoderParameters,
+    PCABaseline,
+    chunk_rows,
+    load,
+    memory_for_buffers,
+    memory_for_records,
+)
 
 _FEWEST_TO_JUDGE_BY = 10
 _RECORDS_AT_ONCE = 1 << 16
@@ -28,6 +36,7 @@ def fit_model(
 ) -> dict[str, Any]:
     """Fit, save, and report the share of variance that survives beside PCA's."""
     check_output(output, (".safetensors",))
+    check_options(parameters, AutoencoderParameters, "encode")
     model = Autoencoder(**parameters, verbose=0 if quiet else 1)
     check_parameters(model)
     _check_checkpoint(model, output)
@@ -115,6 +124,22 @@ def _report_fit(result: dict[str, Any]) -> None:
     if ours < plain:
         say("note: that is less than PCA keeps; more --max-epochs may help, or --net dense")
     say(f"wrote {result['model']}")
+
+
+def check_options(parameters: dict[str, Any], owner: type, purpose: str) -> None:
+    """Refuse options that do not belong to what is fitted.
+
+    Raises
+    ------
+    ParameterError
+    """
+    known = {item.name for item in parameters_of(owner) if item.on_command_line}
+    for name in parameters:
+        if name not in known:
+            allowed = ", ".join(f"--{item.replace('_', '-')}" for item in sorted(known - {"verbose"}))
+            raise ParameterError(
+                f"--{name.replace('_', '-')} is no option of --for {purpose}; its options are {allowed}"
+            )
 
 
 def load_autoencoder(path: Path, device: str = "auto") -> Autoencoder:

@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from refold._errors import DataError, ModelFileError, ParameterError
-from refold._parameters import check_parameters, parameters_of
-from refold.cli._commands import check_output, column_of, open_data, without
+from refold._parameters import check_parameters
+from refold.cli._commands import check_options, check_output, column_of, open_data, without
 from refold.cli._talk import say, working_progress
 from refold.data import Pictures, RecordWriter, Source, Stream, open_pictures, prefetched, save_picture
 from refold.estimators import (
@@ -39,7 +39,7 @@ def fit_detector(
 ) -> dict[str, Any]:
     """Learn what is normal, save it, and say what is promised."""
     check_output(output, (".safetensors",))
-    _check_options(parameters)
+    check_options(parameters, DetectorParameters, "detect")
     model = Detector(**parameters, verbose=0 if quiet else 1)
     check_parameters(model)
     opened = open_any(model, data, drop, quiet)
@@ -67,16 +67,6 @@ def fit_detector(
         )
         say(f"wrote {output}")
     return result
-
-
-def _check_options(parameters: dict[str, Any]) -> None:
-    known = {item.name for item in parameters_of(DetectorParameters) if item.on_command_line}
-    for name in parameters:
-        if name not in known:
-            allowed = ", ".join(f"--{item.replace('_', '-')}" for item in sorted(known - {"verbose"}))
-            raise ParameterError(
-                f"--{name.replace('_', '-')} is no option of --for detect; its options are {allowed}"
-            )
 
 
 def open_any(model: Detector, data: str, drop: Sequence[str], quiet: bool) -> Source | Stream | Pictures:

@@ -1,0 +1,150 @@
+"""Finding what is not normal from the command line: files in, files out, a page, sentences for what is wrong."""
+
+import json
+
+import numpy as np
+import pandas
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import refold
+from refold.cli import app
+
+QUICK = ["--members", "3", "--width", "24", "--steps", "150", "--random-state", "0", "--quiet"]
+
+
+def run(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def readings(count, seed):
+    """A pump's readings, in which pressure follows from temperature; with gaps."""
+    rng = np.random.default_rng(seed)
+    temperature = rng.normal(60, 8, count)
+    table = pandas.DataFrame(
+        {
+            "id": [f"P{place}" for place in range(count)],
+            "site": rng.choice(["Graz", "Linz"], count),
+            "temperature": temperature,
+            "pressure": temperature * 0.05 + rng.normal(0, 0.05, count),
+        }
+    )
+    table.loc[rng.random(count) < 0.05, "site"] = None
+    return table
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with normal readings, today's with one strange row, and a detector."""
+    folder = tmp_path_factory.mktemp("pump")
+    readings(300, 0).to_csv(folder / "normal.csv", index=False)
+    today = readings(80, 1)
+    today.loc[7, "pressure"] = 8.1
+    today.assign(bad=[int(place == 7) for place in range(80)]).to_csv(folder / "today.csv", index=False)
+    run("fit", folder / "normal.csv", "--for", "detect", "--drop", "id", "-o", folder / "m.safetensors", *QUICK)
+    return folder
+
+
+def test_fit_says_what_is_promised(folder, tmp_path):
+    result = run(
+        "fit", folder / "normal.csv", "--for", "detect", "-o", tmp_path / "m.safetensors", *QUICK[:-1], "--json"
+    )
+    assert "at most 1.00% of normal records are flagged" in result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["promised_false_alarm_rate"] == 0.01 and answer["records"] == 300
+
+
+def test_the_strange_row_is_flagged_with_its_reason(folder, tmp_path):
+    result = run(
+        "detect", folder / "m.safetensors", folder / "today.csv", "-o", tmp_path / "s.parquet", "--keep", "id"
+    )
+    found = pandas.read_parquet(tmp_path / "s.parquet")
+    assert list(found.columns) == ["id", "score", "p_value", "flagged", "reason"]
+    strangest = found.sort_values("score").iloc[-1]
+    assert (strangest.id, strangest.flagged) == ("P7", True)
+    assert strangest.reason.startswith("pressure 8.1, expected")
+    assert f"flagged {found.flagged.sum()} of 80 records" in result.stderr
+    assert (found.reason[~found.flagged] == "").all()
+
+
+def test_scores_are_those_of_python(folder, tmp_path):
+    run("detect", folder / "m.safetensors", folder / "today.csv", "-o", tmp_path / "s.npy", "--quiet")
+    model = refold.load(folder / "m.safetensors")
+    assert np.array_equal(np.load(tmp_path / "s.npy"), model.anomaly_score(folder / "today.csv"))
+
+
+def test_without_an_output_a_table_goes_to_standard_output(folder):
+    lines = run("detect", folder / "m.safetensors", folder / "today.csv", "--quiet").stdout.splitlines()
+    assert lines[0] == '"score","p_value","flagged","reason"' and len(lines) == 81
+
+
+def test_the_report_names_the_strange_row_and_its_reason_and_labels_are_measured_by(folder, tmp_path):
+    words = ["-o", tmp_path / "s.csv", "--report", tmp_path / "r.html", "--labels", "bad", "--keep", "id", "--json"]
+    result = run("detect", folder / "m.safetensors", folder / "today.csv", *words)
+    page = (tmp_path / "r.html").read_text()
+    for text in ("id P7", "pressure 8.1, expected", "Promised and observed", "threshold", "Content-Security-Policy"):
+        assert text in page
+    answer = json.loads(result.stdout)
+    assert answer["auroc"] == 1 and answer["caught"] == 1
+    assert answer["false_alarms_observed"] <= answer["false_alarms_expected"][1]
+
+
+def test_pictures_get_a_heat_map_of_their_own_size(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind, count in (("normal", 20), ("today", 4)):
+        (tmp_path / kind).mkdir()
+        for place in range(count):
+            picture = rng.normal(120, 10, (40 + place % 3, 48))
+            if (kind, place) == ("today", 2):
+                picture[10:22, 20:32] = 20
+            Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(tmp_path / kind / f"{place}.png")
+    model = tmp_path / "m.safetensors"
+    run("fit", tmp_path / "normal", "--for", "detect", "--false-alarm-rate", "0.1", "-o", model, *QUICK[4:])
+    words = ["-o", tmp_path / "s.csv", "--maps", tmp_path / "maps", "--report", tmp_path / "r.html"]
+    run("detect", model, tmp_path / "today", *words)
+    found = pandas.read_csv(tmp_path / "s.csv")
+    assert found.file[found.score.argmax()] == "2.png" and found.flagged[2]
+    with Image.open(tmp_path / "maps" / "2.png") as heat:
+        assert heat.size == (48, 42)
+    assert "Gallery of the strangest" in (tmp_path / "r.html").read_text()
+
+
+def test_info_describes_a_detector(folder):
+    answer = json.loads(run("info", folder / "m.safetensors", "--json").stdout)
+    assert answer["kind"] == "Detector" and answer["calibrated_by"] == 300
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["detect", "{model}", "{today}", "-o", "s.txt"], 2, "--output 's.txt' has an ending that does not suit"),
+        (["detect", "{model}", "{today}", "--report", "r.txt"], 2, "--report 'r.txt' must end in .html"),
+        (["detect", "{model}", "{today}", "--maps", "maps"], 2, "--maps draws heat maps of pictures"),
+        (["detect", "{model}", "{today}", "--keep", "nmae"], 1, "the table has no column 'nmae'"),
+        (["detect", "{model}", "nowhere.csv"], 1, "nowhere.csv"),
+        (["embed", "{model}", "{today}"], 1, "is a detector"),
+        (
+            ["fit", "{today}", "--for", "detect", "--latent-dim", "3", "-o", "m.safetensors"],
+            2,
+            "--latent-dim is no option",
+        ),
+        (["fit", "{today}", "--for", "detcet", "-o", "m.safetensors"], 2, "did you mean 'detect'?"),
+        (["fit", "{today}", "--steps", "9", "-o", "m.safetensors"], 2, "--steps is no option of --for encode"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(folder, words, code, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = {"model": folder / "m.safetensors", "today": folder / "today.csv"}
+    result = run(*[word.format(**places) for word in words], code=code)
+    assert sentence in result.stderr
+    assert len([line for line in result.stderr.splitlines() if line.startswith("error")]) == 1
+
+
+def test_an_autoencoder_is_no_detector(folder, tmp_path):
+    run("fit", folder / "normal.csv", "-o", tmp_path / "a.safetensors", "--max-epochs", "1", "--quiet")
+    result = run("detect", tmp_path / "a.safetensors", folder / "today.csv", code=1)
+    assert "'a.safetensors' is no detector; make one with: refold fit DATA --for detect" in result.stderr
