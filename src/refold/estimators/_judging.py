@@ -72,11 +72,11 @@ class RowJudge:
     def scorer(self) -> Callable[[Any], float]:
         """Return a quick function from an encoded row to its score."""
         module, device = self.module, self._device
-        dtype = torch.float64 if self.spec.exact else torch.float32
+        dtype = np.float64 if self.spec.exact else np.float32
 
         def score(row: Any) -> float:
             with torch.inference_mode(), with_threads(1):
-                return float(module(torch.as_tensor(np.asarray(row), dtype=dtype, device=device).unsqueeze(0)))
+                return float(module(torch.from_numpy(np.array(row, dtype=dtype)[None]).to(device)))
 
         return score
 
