@@ -225,7 +225,7 @@ class DetectorParameters:
     references: int | Literal["auto"] = declare(
         "auto",
         choice("auto") | whole(2),
-        "Normal records that others are compared with and that are kept in the model; 'auto' is at most 5,000.",
+        "Normal records that others are compared with and that are kept in the model; 'auto' is at most 10,000.",
     )
     missing: Literal["auto", "mask", "error"] = declare(
         "auto",

@@ -27,7 +27,7 @@ _FARTHEST, _FAR_SHARE = 4.0, 0.999  # this share of a column's values lies withi
 _CONSTANT_SHARE = 0.01  # of a constant column's value is its spread
 _STEPS, _WORK = 500, 1 << 19  # steps by default, and the weights of a member above which they become fewer
 _FEWEST_STEPS = 200
-_REFERENCES, _REFERENCE_VALUES = 5_000, 1 << 21
+_REFERENCES, _REFERENCE_VALUES = 10_000, 1 << 21
 _ROWS_AT_ONCE = 2048
 _LARGEST_RECORD = 1 << 16
 
