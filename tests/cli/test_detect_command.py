@@ -125,6 +125,7 @@ def test_info_describes_a_detector(folder):
         (["detect", "{model}", "{today}", "--report", "r.txt"], 2, "--report 'r.txt' must end in .html"),
         (["detect", "{model}", "{today}", "--maps", "maps"], 2, "--maps draws heat maps of pictures"),
         (["detect", "{model}", "{today}", "--keep", "nmae"], 1, "the table has no column 'nmae'"),
+        (["detect", "{model}", "{today}", "--labels", "site"], 1, "--labels names a column that holds 'graz'"),
         (["detect", "{model}", "nowhere.csv"], 1, "nowhere.csv"),
         (["embed", "{model}", "{today}"], 1, "is a detector"),
         (
@@ -148,3 +149,13 @@ def test_an_autoencoder_is_no_detector(folder, tmp_path):
     run("fit", folder / "normal.csv", "-o", tmp_path / "a.safetensors", "--max-epochs", "1", "--quiet")
     result = run("detect", tmp_path / "a.safetensors", folder / "today.csv", code=1)
     assert "'a.safetensors' is no detector; make one with: refold fit DATA --for detect" in result.stderr
+
+
+def test_an_array_of_pictures_is_learned_and_judged(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "p.npy", rng.integers(0, 255, (30, 12, 12), dtype=np.uint8))
+    model = tmp_path / "m.safetensors"
+    run("fit", tmp_path / "p.npy", "--for", "detect", "--threshold=-20", "-o", model, *QUICK[4:])
+    result = run("detect", model, tmp_path / "p.npy", "-o", tmp_path / "s.csv")
+    assert "your own, which promises nothing" in result.stderr
+    assert pandas.read_csv(tmp_path / "s.csv").flagged.any()

@@ -17,7 +17,16 @@ from refold._errors import DataError, ModelFileError, ParameterError
 from refold._parameters import check_parameters
 from refold.cli._commands import check_options, check_output, column_of, open_data, without
 from refold.cli._talk import say, working_progress
-from refold.data import Pictures, RecordWriter, Source, Stream, open_pictures, prefetched, save_picture
+from refold.data import (
+    Pictures,
+    RecordWriter,
+    Source,
+    Stream,
+    open_pictures,
+    pictures_in,
+    prefetched,
+    save_picture,
+)
 from refold.estimators import (
     Detector,
     DetectorParameters,
@@ -32,6 +41,8 @@ _ENDINGS = (".parquet", ".csv", ".npy")
 _ROWS_AT_ONCE, _PICTURES_AT_ONCE = 1 << 15, 64
 _IN_TABLE, _IN_GALLERY = 50, 24
 _TRUE = {"1", "1.0", "true", "yes", "-1", "-1.0", "anomaly"}
+_FALSE = {"0", "0.0", "false", "no", "normal"}
+_OWN_COLUMNS = ("score", "p_value", "flagged", "reason")
 
 
 def fit_detector(
@@ -62,8 +73,8 @@ def fit_detector(
         if model.contamination is not None:
             say(f"{model.contamination_:.1%} of them were thought anomalies and left out")
         say(
-            f"threshold {model.threshold_:.4g}: at most {model.promised_false_alarm_rate_:.2%} of normal records are "
-            f"flagged ({above} of {len(model.labels_)} training records lie above, each judged as if it was new)"
+            f"threshold {model.threshold_:.4g}: {_promise(model)} ({above} of {len(model.labels_)} training records "
+            "lie above, each judged as if it was new)"
         )
         say(f"wrote {output}")
     return result
@@ -72,9 +83,23 @@ def fit_detector(
 def open_any(model: Detector, data: str, drop: Sequence[str], quiet: bool) -> Source | Stream | Pictures:
     """Open pictures of any sizes, or anything else."""
     pictures = open_pictures(data, image_size=model.image_size)
-    if pictures is not None:
-        return pictures
-    return without(open_data(data, quiet, model.image_size, memory_for_records(model)), drop)
+    if pictures is None:
+        opened = open_data(data, quiet, model.image_size, memory_for_records(model))
+        pictures = pictures_in(opened)
+        if pictures is None:
+            return without(opened, drop)
+    if drop:
+        raise ParameterError("--drop names a column of a table, and the data are pictures")
+    return pictures
+
+
+def _promise(model: Detector) -> str:
+    """Say what the threshold promises; one of the user's own, or one for suspect data, promises nothing."""
+    if model.threshold is not None:
+        return "your own, which promises nothing"
+    if model.contamination is not None:
+        return "from suspect training data, which promises nothing"
+    return f"at most {model.promised_false_alarm_rate_:.2%} of normal records are flagged"
 
 
 @dataclass
@@ -139,6 +164,7 @@ def detect(model_path: Path, data: str, wishes: DetectWishes) -> dict[str, Any]:
         raise ParameterError("--keep and --labels name columns of a table, and the data are pictures")
     if wishes.maps is not None and not isinstance(opened, Pictures):
         raise ParameterError("--maps draws heat maps of pictures, and the data are none; rows have their reasons")
+    _check_columns(opened, wishes)
     found = _Found()
     if wishes.output is None:
         _to_stdout(table for table, _ in _judged(model, opened, wishes, found))
@@ -154,6 +180,16 @@ def _check_wishes(wishes: DetectWishes) -> None:
         if wishes.report.suffix.lower() != ".html":
             raise ParameterError(f"--report {str(wishes.report)!r} must end in .html")
         wishes.report.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _check_columns(opened: Any, wishes: DetectWishes) -> None:
+    """Refuse columns that are absent, that would be overwritten, or whose labels have no meaning."""
+    for name in wishes.keep:
+        column_of(opened, name)
+        if name in _OWN_COLUMNS:
+            raise ParameterError(f"--keep {name} would be overwritten by the result's column; rename it in the data")
+    if wishes.labels is not None:
+        _as_anomalies(column_of(opened, wishes.labels))
 
 
 def _to_file(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) -> None:
@@ -232,6 +268,12 @@ def _rows_at(source: Source, places: NDArray[np.intp]) -> Source:
 
 def _as_anomalies(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     texts = [str(value).strip().lower() for value in column.to_pylist()]
+    unknown = sorted(set(texts) - _TRUE - _FALSE)
+    if unknown:
+        raise DataError(
+            f"--labels names a column that holds {unknown[0]!r}; allowed are 1 or true for anomalies and 0 or "
+            "false for others, or -1 beside +1"
+        )
     negative = any(text in ("-1", "-1.0") for text in texts)
     return np.array([text in (_TRUE - {"1", "1.0"} if negative else _TRUE) for text in texts], dtype=np.bool_)
 
@@ -278,10 +320,7 @@ def _told(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) -> 
     if wishes.report is not None:
         _write_report(model, opened, wishes, found, scores, result)
     if not wishes.quiet:
-        promised = (
-            "your own threshold" if model.threshold is not None else f"promised: at most {rate:.2%} of normal ones"
-        )
-        say(f"flagged {flagged} of {len(scores)} records ({flagged / len(scores):.2%}; {promised})")
+        say(f"flagged {flagged} of {len(scores)} records ({flagged / len(scores):.2%}; threshold: {_promise(model)})")
         if "false_alarms_observed" in result:
             highest = result["false_alarms_expected"][1]
             say(
@@ -325,10 +364,7 @@ def _write_report(
     assert wishes.report is not None
     entries = found.in_order()
     pictures = isinstance(opened, Pictures)
-    lead = (
-        f"{result['flagged']} of {len(scores)} records are flagged as not normal. At most "
-        f"{model.promised_false_alarm_rate_:.2%} of normal records are flagged by mistake."
-    )
+    lead = f"{result['flagged']} of {len(scores)} records are flagged as not normal; threshold: {_promise(model)}."
     report = DetectionReport(
         title="What is not normal",
         lead=lead,
@@ -348,7 +384,7 @@ def _figures(model: Detector, result: dict[str, Any]) -> list[tuple[str, object]
         ("flagged", f"{result['flagged']} ({result['share_flagged']:.2%})"),
         ("threshold", f"{model.threshold_:.4g}"),
         ("normal records the threshold stands on", len(model.calibration_.scores)),
-        ("false alarms promised", f"at most {model.promised_false_alarm_rate_:.2%} of normal records"),
+        ("false alarms promised", _promise(model)),
     ]
     if "auroc" in result:
         low, high = result["false_alarms_expected"]

@@ -4,7 +4,7 @@ from refold.data._adapters import Adapter, adapter_from_json, fit_adapter
 from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
 from refold.data._opening import open_source
-from refold.data._picture_list import Pictures, open_pictures
+from refold.data._picture_list import Pictures, open_pictures, pictures_in
 from refold.data._pictures import save_picture
 from refold.data._prefetch import prefetched
 from refold.data._samples import Digits, digits_of_scikit_learn, find_digits
@@ -31,6 +31,7 @@ __all__ = [
     "in_memory_bytes",
     "open_pictures",
     "open_source",
+    "pictures_in",
     "prefetched",
     "save_picture",
     "write_records",

@@ -15,6 +15,8 @@ from PIL import Image
 from refold._errors import DataError
 from refold.data._many_files import is_file_list, is_pattern
 from refold.data._pictures import common_mode, decode_picture, head_of, is_picture, picture_files, report_broken
+from refold.data._sources import Source
+from refold.data._streams import Stream
 
 _READERS = 4
 Size = tuple[int, int]
@@ -123,6 +125,15 @@ def open_pictures(data: Any, *, image_size: Size | None = None) -> Pictures | No
         return _open_files(files, None, image_size) if all(map(is_picture, files)) else None
     arrays = _arrays(data)
     return PicturesInArrays(arrays) if arrays else None
+
+
+def pictures_in(opened: Source | Stream) -> Pictures | None:
+    """Return opened records as pictures, where they are arrays of pictures; such a stream is read whole."""
+    values = opened.values if isinstance(opened, Source) else opened.head
+    if not isinstance(values, np.ndarray) or values.ndim < 3:
+        return None
+    whole = opened if isinstance(opened, Source) else next(opened.chunks(opened.size))
+    return open_pictures(whole.values)
 
 
 def _open_path(text: str, image_size: Size | None) -> Pictures | None:

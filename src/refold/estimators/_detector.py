@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
-from refold.data import Pictures, Source, Stream, TableAdapter, fit_adapter, open_pictures
+from refold.data import Pictures, Source, Stream, TableAdapter, fit_adapter, open_pictures, pictures_in
 from refold.estimators._explaining import Explanation, explain_rows
 from refold.estimators._judging import Judge, PictureJudge, RowJudge, SmallPictureJudge, judge_of
 from refold.estimators._parameters import DetectorParameters
@@ -424,11 +424,7 @@ class Detector(
         if pictures is not None:
             return pictures
         opened = self._open(X)
-        values = opened.values if isinstance(opened, Source) else opened.head
-        if isinstance(values, np.ndarray) and values.ndim > 2:
-            whole = opened if isinstance(opened, Source) else next(opened.chunks(opened.size))
-            pictures = open_pictures(whole.values)
-        return opened if pictures is None else pictures
+        return pictures_in(opened) or opened
 
     def _fit_rows(self, opened: Source | Stream, seed: int) -> None:
         check_enough(opened.size)
