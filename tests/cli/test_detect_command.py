@@ -46,6 +46,8 @@ def folder(tmp_path_factory):
     today.loc[7, "pressure"] = 8.1
     today.assign(bad=[int(place == 7) for place in range(80)]).to_csv(folder / "today.csv", index=False)
     run("fit", folder / "normal.csv", "--for", "detect", "--drop", "id", "-o", folder / "m.safetensors", *QUICK)
+    np.save(folder / "six.npy", np.random.default_rng(0).normal(size=(20, 6)))
+    run("fit", folder / "six.npy", "-o", folder / "a.safetensors", "--max-epochs", "1", "--quiet")
     return folder
 
 
@@ -93,6 +95,26 @@ def test_the_report_names_the_strange_row_and_its_reason_and_labels_are_measured
     assert answer["false_alarms_observed"] <= answer["false_alarms_expected"][1]
 
 
+def test_labels_are_decided_over_the_whole_column(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("refold.cli._detecting._ROWS_AT_ONCE", 50)  # the first part holds +1 alone
+    table = pandas.read_csv(folder / "today.csv").assign(bad=1)
+    strange = pandas.concat([table.drop(index=7), table[7:8].assign(bad=-1)])
+    strange.to_csv(tmp_path / "t.csv", index=False)
+    words = ["-o", tmp_path / "s.NPY", "--labels", "bad", "--json", "--quiet"]
+    answer = json.loads(run("detect", folder / "m.safetensors", tmp_path / "t.csv", *words).stdout)
+    assert answer["auroc"] == 1 and answer["caught"] == 1
+    assert np.load(tmp_path / "s.NPY").shape == (80,)
+
+
+def test_labels_of_one_kind_measure_what_they_can(folder, tmp_path):
+    pandas.read_csv(folder / "today.csv").drop(index=7).to_csv(tmp_path / "t.csv", index=False)
+    words = ["-o", tmp_path / "s.csv", "--labels", "bad", "--report", tmp_path / "r.html", "--json"]
+    result = run("detect", folder / "m.safetensors", tmp_path / "t.csv", *words)
+    answer = json.loads(result.stdout)
+    assert "auroc" not in answer and "caught" not in answer and answer["false_alarms_observed"] < 0.1
+    assert "labels: false alarms" in result.stderr
+
+
 def test_pictures_get_a_heat_map_of_their_own_size(tmp_path):
     rng = np.random.default_rng(0)
     for kind, count in (("normal", 20), ("today", 4)):
@@ -108,9 +130,18 @@ def test_pictures_get_a_heat_map_of_their_own_size(tmp_path):
     run("detect", model, tmp_path / "today", *words)
     found = pandas.read_csv(tmp_path / "s.csv")
     assert found.file[found.score.argmax()] == "2.png" and found.flagged[2]
-    with Image.open(tmp_path / "maps" / "2.png") as heat:
+    with Image.open(tmp_path / "maps" / "2.png.heat.png") as heat:
         assert heat.size == (48, 42)
-    assert "Gallery of the strangest" in (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text()
+    assert "Gallery of the strangest" in page and "2.png: flagged, score" in page
+    before = (tmp_path / "today" / "2.png").read_bytes()
+    for place in ("today", "today/maps"):
+        result = run("detect", model, tmp_path / "today", "--maps", tmp_path / place, code=1)
+        assert "lies in the folder of the pictures" in result.stderr
+    assert (tmp_path / "today" / "2.png").read_bytes() == before
+    run("detect", model, f"{tmp_path}/*/2.png", "--maps", tmp_path / "both", "-o", tmp_path / "b.csv")
+    assert list(pandas.read_csv(tmp_path / "b.csv").file) == ["normal/2.png", "today/2.png"]
+    assert (tmp_path / "both" / "today" / "2.png.heat.png").exists()
 
 
 def test_info_describes_a_detector(folder):
@@ -122,7 +153,11 @@ def test_info_describes_a_detector(folder):
     ("words", "code", "sentence"),
     [
         (["detect", "{model}", "{today}", "-o", "s.txt"], 2, "--output 's.txt' has an ending that does not suit"),
-        (["detect", "{model}", "{today}", "--report", "r.txt"], 2, "--report 'r.txt' must end in .html"),
+        (["detect", "{model}", "{today}", "--report", "r.txt"], 2, "--report 'r.txt' has an ending that"),
+        (["detect", "{model}", "{today}", "--report", "{model}/r.html"], 1, "choose another --report"),
+        (["detect", "{model}", "{narrow}"], 1, "4 features"),
+        (["embed", "{other}", "{narrow}", "-o", "e.csv"], 1, "4 features"),
+        (["detect", "{model}", "{empty}"], 1, "no record"),
         (["detect", "{model}", "{today}", "--maps", "maps"], 2, "--maps draws heat maps of pictures"),
         (["detect", "{model}", "{today}", "--keep", "nmae"], 1, "the table has no column 'nmae'"),
         (["detect", "{model}", "{today}", "--labels", "site"], 1, "--labels names a column that holds 'graz'"),
@@ -139,15 +174,22 @@ def test_info_describes_a_detector(folder):
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(folder, words, code, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    places = {"model": folder / "m.safetensors", "today": folder / "today.csv"}
+    np.save("narrow.npy", np.zeros((3, 4)))
+    (tmp_path / "empty.csv").write_text((folder / "today.csv").read_text().splitlines()[0] + "\n")
+    places = {
+        "model": folder / "m.safetensors",
+        "other": folder / "a.safetensors",
+        "today": folder / "today.csv",
+        "narrow": "narrow.npy",
+        "empty": "empty.csv",
+    }
     result = run(*[word.format(**places) for word in words], code=code)
     assert sentence in result.stderr
     assert len([line for line in result.stderr.splitlines() if line.startswith("error")]) == 1
 
 
-def test_an_autoencoder_is_no_detector(folder, tmp_path):
-    run("fit", folder / "normal.csv", "-o", tmp_path / "a.safetensors", "--max-epochs", "1", "--quiet")
-    result = run("detect", tmp_path / "a.safetensors", folder / "today.csv", code=1)
+def test_an_autoencoder_is_no_detector(folder):
+    result = run("detect", folder / "a.safetensors", folder / "today.csv", code=1)
     assert "'a.safetensors' is no detector; make one with: refold fit DATA --for detect" in result.stderr
 
 

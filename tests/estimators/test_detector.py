@@ -85,6 +85,16 @@ def test_a_threshold_of_your_own_is_used():
     assert np.array_equal(detector.predict(normal_rows(50)) == -1, detector.anomaly_score(normal_rows(50)) > 1.5)
 
 
+@pytest.mark.parametrize(("count", "columns"), [(60, 40), (30, 60), (200, 100)])
+def test_the_promise_holds_for_few_wide_rows(count, columns):
+    shares = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        detector = small(false_alarm_rate=0.1, steps=60, random_state=seed).fit(rng.normal(size=(count, columns)))
+        shares.append(np.mean(detector.predict(rng.normal(size=(500, columns))) == -1))
+    assert np.mean(shares) < 0.15
+
+
 def test_predict_and_p_value_agree():
     rows = np.concatenate([normal_rows(300, seed=4), normal_rows(30, seed=5) + np.array([0, 0, 4, 0, 0, 0])])
     detector = of_rows()
@@ -156,6 +166,29 @@ def test_the_same_seed_gives_the_same_scores():
     assert np.array_equal(small().fit(rows).anomaly_score(rows), small().fit(rows).anomaly_score(rows))
 
 
+@pytest.mark.parametrize("columns", [6, 9])
+def test_a_row_has_exactly_the_same_score_in_parts_of_any_size(columns):
+    rows = np.random.default_rng(0).normal(size=(300, columns))
+    detector = small(steps=20).fit(rows)
+    scores, errors = detector.anomaly_score(rows), detector.reconstruction_error(rows)
+    for size in (1, 7, 13):
+        parts = [rows[start : start + size] for start in range(0, 60, size)]
+        assert np.array_equal(np.concatenate([detector.anomaly_score(part) for part in parts])[:60], scores[:60])
+        assert np.array_equal(
+            np.concatenate([detector.reconstruction_error(part) for part in parts])[:60], errors[:60]
+        )
+
+
+def test_calibration_by_new_rows_forgets_the_old_ones():
+    drifted = normal_rows(400, seed=11) + 1.5
+    detector = small(false_alarm_rate=0.05).fit(normal_rows(600))
+    before = detector.predict(drifted[200:])
+    detector.calibrate(drifted[:200])
+    assert np.mean(before == -1) > 0.5 and np.mean(detector.predict(drifted[200:]) == -1) < 0.15
+    assert len(detector.calibration_.scores) == 200
+    assert np.array_equal(detector.labels_, detector.decision_scores_ > detector.threshold_)
+
+
 # --- suspect training data ---------------------------------------------------------------------------------------
 
 
@@ -202,11 +235,57 @@ def test_far_out_of_range_is_stranger_than_a_little():
     assert (np.diff(scores) > 0).all()
 
 
-def test_new_columns_are_left_aside_and_missing_ones_are_an_error():
+@pytest.mark.parametrize("value", [1e7, 1e19, 1e38, 1e300, -1e300])
+@pytest.mark.parametrize("column", [0, 3])
+def test_a_value_however_far_out_has_a_score_and_is_flagged(value, column):
+    row = normal_rows(1, seed=12)
+    row[0, column] = value
+    score = of_rows().anomaly_score(row)[0]
+    assert np.isfinite(score) and of_rows().scorer()(row[0]) == pytest.approx(score)
+    assert of_rows().predict(row)[0] == -1
+    assert np.isfinite(of_rows().reconstruction_error(row)).all()
+    assert of_rows().explain(row)[0].sentence.startswith(f"x{column} ")
+
+
+@pytest.mark.parametrize("factor", [1e300, 1e-300])
+def test_values_beyond_double_precision_are_refused_by_column(factor):
+    rows = normal_rows(50)
+    rows[:, 2] *= factor
+    with pytest.raises(DataError, match=r"column 2 .* lies beyond double precision; measure it in another unit"):
+        small().fit(rows)
+
+
+def test_gaps_do_not_hide_a_strange_cell_and_an_empty_row_is_a_usual_one():
+    detector = of_table()
+    strange = mixed_table(200, seed=3).dropna()[:1].assign(income=1e6)
+    for gone in (["age"], ["city"], ["age", "city"]):
+        assert detector.predict(strange.assign(**dict.fromkeys(gone, None)).astype(strange.dtypes))[0] == -1
+    empty = strange.assign(age=np.nan, city=None, income=np.nan).astype(strange.dtypes)
+    assert detector.anomaly_score(empty)[0] == 0 and detector.predict(empty)[0] == 1
+    assert detector.explain(empty)[0].sentence.startswith("holds no value")
+
+
+def test_new_columns_of_files_are_left_aside_and_missing_ones_are_an_error(tmp_path):
     table = mixed_table(50, seed=4)
     detector = of_table()
-    with pytest.raises((DataError, ValueError), match="income"):
-        detector.anomaly_score(table.drop(columns="income"))
+    table.assign(new=1)[["new", "income", "city", "age"]].to_parquet(tmp_path / "wide.parquet")
+    assert np.array_equal(detector.anomaly_score(tmp_path / "wide.parquet"), detector.anomaly_score(table))
+    table.drop(columns="income").to_parquet(tmp_path / "narrow.parquet")
+    for lacking in (table.drop(columns="income"), tmp_path / "narrow.parquet"):
+        with pytest.raises(DataError, match="income"):
+            detector.anomaly_score(lacking)
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        (normal_rows(3)[:, :5], "5 features"),
+        (normal_rows(0), "0 sample"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_in_one_sentence(records, sentence):
+    with pytest.raises(DataError, match=sentence):
+        of_rows().anomaly_score(records)
 
 
 def test_a_change_in_a_constant_column_is_strange():
@@ -259,7 +338,7 @@ def test_a_detector_of_pictures_keeps_its_scores_in_a_file(tmp_path):
     detector.save(tmp_path / "model.safetensors")
     again = refold.load(tmp_path / "model.safetensors")
     assert np.array_equal(again.anomaly_score(pictures[:3]), detector.anomaly_score(pictures[:3]))
-    with pytest.raises(ParameterError, match="heat_maps is for pictures"):
+    with pytest.raises(ParameterError, match="heat maps are for pictures"):
         next(of_rows().heat_maps(normal_rows(3)))
 
 

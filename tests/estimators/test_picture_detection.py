@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
-from refold import DataError, RefoldWarning
+from refold import DataError, Detector, RefoldWarning
 from refold._errors import ParameterError
 from refold.data import open_pictures
 from refold.estimators._parameters import DetectorParameters
@@ -201,6 +201,28 @@ def test_small_colour_pictures():
 
 
 # --- opening -------------------------------------------------------------------------------------------------------
+
+
+def test_small_detectors_of_colour_take_grey_and_those_of_grey_take_colour():
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 255, (30, 12, 12), dtype=np.uint8)
+    colour = np.repeat(grey[..., None], 3, axis=3)
+    for fitted, other in ((colour, grey), (grey, colour)):
+        detector = Detector(steps=5, false_alarm_rate=0.1, random_state=0).fit(fitted)
+        assert np.allclose(detector.anomaly_score(other), detector.anomaly_score(fitted), atol=1e-4)
+        with pytest.raises(DataError, match=r"12 grey pictures of 12x3 pixels; give one colour picture as X\[None\]"):
+            detector.anomaly_score(colour[0])
+
+
+@pytest.mark.parametrize("sides", [(12, 12), (40, 44)])
+def test_a_picture_far_out_of_range_has_a_finite_score_and_the_highest(sides):
+    rng = np.random.default_rng(0)
+    pictures = rng.random((20, *sides))
+    detector = Detector(steps=5, false_alarm_rate=0.1, random_state=0).fit(pictures)
+    far = pictures[:1].copy()
+    far[0, 4:8, 4:8] = 1e30
+    score = detector.anomaly_score(far)[0]
+    assert np.isfinite(score) and score > detector.anomaly_score(pictures).max()
 
 
 def test_folder_with_pictures_of_several_sizes_and_kinds(tmp_path):

@@ -104,7 +104,7 @@ def detect(
         Path | None, typer.Option("--report", help="Write a page of what was found; ends in .html.")
     ] = None,
     maps: Annotated[
-        Path | None, typer.Option("--maps", metavar="DIR", help="Write a heat map of every flagged picture.")
+        Path | None, typer.Option("--maps", metavar="DIR", help="Write a heat map of every flagged picture, NAME.heat.png.")
     ] = None,
     keep: Annotated[
         list[str] | None,

@@ -157,7 +157,7 @@ def load_autoencoder(path: Path, device: str = "auto") -> Autoencoder:
     return model
 
 
-def check_output(path: Path, endings: tuple[str, ...]) -> None:
+def check_output(path: Path, endings: tuple[str, ...], option: str = "--output") -> None:
     """Refuse an output that could not be written, before any work is done.
 
     Raises
@@ -169,14 +169,25 @@ def check_output(path: Path, endings: tuple[str, ...]) -> None:
     """
     if path.suffix.lower() not in endings and not (path.is_dir() and "" in endings):
         allowed = ", ".join(ending or "a folder" for ending in endings)
-        raise ParameterError(f"--output {str(path)!r} has an ending that does not suit; allowed are {allowed}")
+        raise ParameterError(f"{option} {str(path)!r} has an ending that does not suit; allowed are {allowed}")
+    check_folder(path.parent, option)
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Make a folder for output, with all above it.
+
+    Raises
+    ------
+    DataError
+        If it cannot be made or written to.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path.parent, os.W_OK)
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
     except OSError:
         writable = False
     if not writable:
-        raise DataError(f"nothing can be written into the folder {str(path.parent)!r}; choose another --output")
+        raise DataError(f"nothing can be written into the folder {str(folder)!r}; choose another {option}")
 
 
 def embed_data(
@@ -195,7 +206,7 @@ def embed_data(
     if output is None:
         _write_to_stdout(_code_table(model, chunk, keep, errors) for chunk in _chunks(model, opened))
         return {}
-    as_array = output.suffix == ".npy"
+    as_array = output.suffix.lower() == ".npy"
     with RecordWriter(output, opened.size) as writer, working_progress(opened.size, quiet) as progress:
         for chunk in _chunks(model, opened):
             writer.write(model.transform(chunk) if as_array else _code_table(model, chunk, keep, errors))

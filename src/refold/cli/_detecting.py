@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from refold._errors import DataError, ModelFileError, ParameterError
 from refold._parameters import check_parameters
-from refold.cli._commands import check_options, check_output, column_of, open_data, without
+from refold.cli._commands import check_folder, check_options, check_output, column_of, open_data, without
 from refold.cli._talk import say, working_progress
 from refold.data import (
     Pictures,
@@ -40,8 +40,10 @@ from refold.estimators import (
 _ENDINGS = (".parquet", ".csv", ".npy")
 _ROWS_AT_ONCE, _PICTURES_AT_ONCE = 1 << 15, 64
 _IN_TABLE, _IN_GALLERY = 50, 24
-_TRUE = {"1", "1.0", "true", "yes", "-1", "-1.0", "anomaly"}
-_FALSE = {"0", "0.0", "false", "no", "normal"}
+_NORMAL, _ONE, _STRANGE, _MINUS = 0, 1, 2, 3  # what a label says; 1 is an anomaly unless there is -1 beside it
+_LABELS = dict.fromkeys(("0", "0.0", "false", "no", "normal"), _NORMAL)
+_LABELS |= dict.fromkeys(("1", "1.0"), _ONE) | dict.fromkeys(("true", "yes", "anomaly"), _STRANGE)
+_LABELS |= dict.fromkeys(("-1", "-1.0"), _MINUS)
 _OWN_COLUMNS = ("score", "p_value", "flagged", "reason")
 
 
@@ -54,6 +56,7 @@ def fit_detector(
     model = Detector(**parameters, verbose=0 if quiet else 1)
     check_parameters(model)
     opened = open_any(model, data, drop, quiet)
+    _check_any(opened)
     start = time.perf_counter()
     model.fit(opened)
     model.save(output)
@@ -93,6 +96,11 @@ def open_any(model: Detector, data: str, drop: Sequence[str], quiet: bool) -> So
     return pictures
 
 
+def _check_any(opened: Source | Stream | Pictures) -> None:
+    if not opened.size:
+        raise DataError("the data hold no record; give at least one")
+
+
 def _promise(model: Detector) -> str:
     """Say what the threshold promises; one of the user's own, or one for suspect data, promises nothing."""
     if model.threshold is not None:
@@ -108,7 +116,7 @@ class _Found:
 
     scores: list[NDArray[np.float64]] = field(default_factory=list)
     strangest: list[tuple[float, int, Any]] = field(default_factory=list)
-    labels: list[NDArray[np.bool_]] = field(default_factory=list)
+    labels: list[NDArray[np.int8]] = field(default_factory=list)
     most: int = _IN_TABLE
 
     def add(self, scores: NDArray[np.float64], start: int, records: Any) -> None:
@@ -124,6 +132,12 @@ class _Found:
     def in_order(self) -> list[tuple[float, int, Any]]:
         """Return the strangest records, the strangest first."""
         return sorted(self.strangest, key=lambda entry: (-entry[0], entry[1]))
+
+    def strange(self) -> NDArray[np.bool_]:
+        """Return which records their labels call anomalies."""
+        labels = np.concatenate(self.labels)
+        strange: NDArray[np.bool_] = labels >= (_STRANGE if (labels == _MINUS).any() else _ONE)
+        return strange
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,9 @@ def detect(model_path: Path, data: str, wishes: DetectWishes) -> dict[str, Any]:
         raise ParameterError("--keep and --labels name columns of a table, and the data are pictures")
     if wishes.maps is not None and not isinstance(opened, Pictures):
         raise ParameterError("--maps draws heat maps of pictures, and the data are none; rows have their reasons")
+    _check_any(opened)
+    if wishes.maps is not None and isinstance(opened, Pictures):
+        _check_maps(wishes.maps, opened)
     _check_columns(opened, wishes)
     found = _Found()
     if wishes.output is None:
@@ -177,9 +194,15 @@ def _check_wishes(wishes: DetectWishes) -> None:
     if wishes.output is not None:
         check_output(wishes.output, _ENDINGS)
     if wishes.report is not None:
-        if wishes.report.suffix.lower() != ".html":
-            raise ParameterError(f"--report {str(wishes.report)!r} must end in .html")
-        wishes.report.parent.mkdir(parents=True, exist_ok=True)
+        check_output(wishes.report, (".html",), "--report")
+
+
+def _check_maps(folder: Path, pictures: Pictures) -> None:
+    """Refuse a folder in which the next run would find heat maps among the pictures."""
+    place = folder.resolve()
+    if any(place.is_relative_to(file.resolve().parent) for file in pictures.files):
+        raise DataError(f"--maps {str(folder)!r} lies in the folder of the pictures; choose another one")
+    check_folder(folder, "--maps")
 
 
 def _check_columns(opened: Any, wishes: DetectWishes) -> None:
@@ -189,7 +212,7 @@ def _check_columns(opened: Any, wishes: DetectWishes) -> None:
         if name in _OWN_COLUMNS:
             raise ParameterError(f"--keep {name} would be overwritten by the result's column; rename it in the data")
     if wishes.labels is not None:
-        _as_anomalies(column_of(opened, wishes.labels))
+        _as_labels(column_of(opened, wishes.labels))
 
 
 def _to_file(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) -> None:
@@ -199,7 +222,7 @@ def _to_file(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) 
         working_progress(opened.size, wishes.quiet) as progress,
     ):
         for table, scores in _judged(model, opened, wishes, found):
-            writer.write(scores if wishes.output.suffix == ".npy" else table)
+            writer.write(scores if wishes.output.suffix.lower() == ".npy" else table)
             progress(len(scores))
 
 
@@ -250,7 +273,7 @@ def _judge_rows(
     columns: dict[str, Any] = {name: column_of(source, name) for name in wishes.keep}
     columns |= {"score": scores, "p_value": model.p_value_of(scores), "flagged": flagged, "reason": reasons}
     if wishes.labels is not None:
-        found.labels.append(_as_anomalies(column_of(source, wishes.labels)))
+        found.labels.append(_as_labels(column_of(source, wishes.labels)))
 
     def record(place: int) -> tuple[str, Source]:
         kept = [f"{name} {column_of(source, name)[place]}" for name in wishes.keep]
@@ -266,16 +289,16 @@ def _rows_at(source: Source, places: NDArray[np.intp]) -> Source:
     return Source(taken, frame="pyarrow" if isinstance(values, pa.Table) else None)
 
 
-def _as_anomalies(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _as_labels(column: pa.ChunkedArray) -> NDArray[np.int8]:
+    """Return what each label of a column says; which of 1 and -1 is an anomaly shows only when all are known."""
     texts = [str(value).strip().lower() for value in column.to_pylist()]
-    unknown = sorted(set(texts) - _TRUE - _FALSE)
+    unknown = sorted(set(texts) - set(_LABELS))
     if unknown:
         raise DataError(
             f"--labels names a column that holds {unknown[0]!r}; allowed are 1 or true for anomalies and 0 or "
             "false for others, or -1 beside +1"
         )
-    negative = any(text in ("-1", "-1.0") for text in texts)
-    return np.array([text in (_TRUE - {"1", "1.0"} if negative else _TRUE) for text in texts], dtype=np.bool_)
+    return np.array([_LABELS[text] for text in texts], dtype=np.int8)
 
 
 def _judge_pictures(
@@ -297,10 +320,10 @@ def _draw_maps(model: Detector, pictures: Pictures, places: NDArray[np.intp], fo
 
     chosen = pictures.at(places)
     for name, picture, heat in zip(chosen.names, chosen, model.heat_maps(chosen), strict=True):
-        path = (folder / name).with_suffix(".png")
+        path = folder / f"{name}.heat.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_whole(path) as temporary:
-            save_picture(heat_over(picture, heat, max(float(heat.max()), model.threshold_)), temporary)
+            save_picture(heat_over(picture, heat, model.heat_limit()), temporary)
 
 
 def _told(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) -> dict[str, Any]:
@@ -316,39 +339,52 @@ def _told(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) -> 
         "promised_false_alarm_rate": rate,
     }
     if found.labels:
-        result |= _by_labels(model, scores, np.concatenate(found.labels))
+        result |= _by_labels(model, scores, found.strange())
     if wishes.report is not None:
         _write_report(model, opened, wishes, found, scores, result)
     if not wishes.quiet:
         say(f"flagged {flagged} of {len(scores)} records ({flagged / len(scores):.2%}; threshold: {_promise(model)})")
-        if "false_alarms_observed" in result:
-            highest = result["false_alarms_expected"][1]
-            say(
-                f"labels: AUROC {result['auroc']:.4f}, average precision {result['average_precision']:.4f}, caught "
-                f"{result['caught']:.1%}, false alarms {result['false_alarms_observed']:.2%} (at most {highest:.2%} "
-                "agree with the promise)"
-            )
-        for path in (wishes.output, wishes.report, wishes.maps):
+        if found.labels:
+            say(f"labels: {_of_labels(result)}")
+        if wishes.maps is not None and not flagged:
+            say("no picture is flagged, so no heat map was drawn")
+        for path in (wishes.output, wishes.report, wishes.maps if flagged else None):
             if path is not None:
                 say(f"wrote {path}")
     return result
 
 
+def _of_labels(result: dict[str, Any]) -> str:
+    parts = []
+    if "auroc" in result:
+        parts.append(f"AUROC {result['auroc']:.4f}, average precision {result['average_precision']:.4f}")
+    if "caught" in result:
+        parts.append(f"caught {result['caught']:.1%}")
+    if "false_alarms_observed" in result:
+        highest = result["false_alarms_expected"][1]
+        parts.append(
+            f"false alarms {result['false_alarms_observed']:.2%} (at most {highest:.2%} agree with the promise)"
+        )
+    return ", ".join(parts)
+
+
 def _by_labels(model: Detector, scores: NDArray[np.float64], strange: NDArray[np.bool_]) -> dict[str, Any]:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    if strange.all() or not strange.any():
-        raise DataError("--labels names a column without both kinds; anomalies are 1 or true (or -1 beside +1)")
     above = scores > model.threshold_
-    normal = int(np.sum(~strange))
-    limits = binomial_limits(normal, model.promised_false_alarm_rate_, len(model.calibration_.scores))
-    return {
-        "auroc": float(roc_auc_score(strange, scores)),
-        "average_precision": float(average_precision_score(strange, scores)),
-        "false_alarms_observed": float(above[~strange].mean()),
-        "false_alarms_expected": limits,
-        "caught": float(above[strange].mean()),
-    }
+    figures: dict[str, Any] = {}
+    if strange.any() and not strange.all():
+        figures["auroc"] = float(roc_auc_score(strange, scores))
+        figures["average_precision"] = float(average_precision_score(strange, scores))
+    if strange.any():
+        figures["caught"] = float(above[strange].mean())
+    if not strange.all():
+        normal = int(np.sum(~strange))
+        figures["false_alarms_observed"] = float(above[~strange].mean())
+        figures["false_alarms_expected"] = binomial_limits(
+            normal, model.promised_false_alarm_rate_, len(model.calibration_.scores)
+        )
+    return figures
 
 
 def _write_report(
@@ -374,6 +410,7 @@ def _write_report(
         figures=_figures(model, result),
         strangest=[_strange(model, score, name, one, pictures) for score, _, (name, one) in entries],
         gallery=_gallery(model, entries) if pictures else (),
+        hottest=model.heat_limit() if pictures else 1.0,
     )
     write_page(detection_page(report), wishes.report)
 
@@ -386,19 +423,17 @@ def _figures(model: Detector, result: dict[str, Any]) -> list[tuple[str, object]
         ("normal records the threshold stands on", len(model.calibration_.scores)),
         ("false alarms promised", _promise(model)),
     ]
-    if "auroc" in result:
+    if "false_alarms_observed" in result:
         low, high = result["false_alarms_expected"]
-        figures += [
-            (
-                "false alarms observed",
-                f"{result['false_alarms_observed']:.2%} (promise kept: {low:.2%} to {high:.2%})",
-            ),
-            ("anomalies caught", f"{result['caught']:.1%}"),
-            ("AUROC", f"{result['auroc']:.4f}"),
-            ("average precision", f"{result['average_precision']:.4f}"),
-        ]
-    else:
+        observed = f"{result['false_alarms_observed']:.2%} (promise kept: {low:.2%} to {high:.2%})"
+        figures.append(("false alarms observed", observed))
+    elif "caught" not in result:
         figures.append(("false alarms observed", "not known without labels (--labels COLUMN)"))
+    if "caught" in result:
+        figures.append(("anomalies caught", f"{result['caught']:.1%}"))
+    if "auroc" in result:
+        figures.append(("AUROC", f"{result['auroc']:.4f}"))
+        figures.append(("average precision", f"{result['average_precision']:.4f}"))
     return figures
 
 
@@ -416,5 +451,8 @@ def _strange(model: Detector, score: float, name: str, one: Any, pictures: bool)
 def _gallery(model: Detector, entries: Sequence[tuple[float, int, Any]]) -> list[tuple[str, Any, Any]]:
     shown = []
     for score, _, (name, one) in entries[:_IN_GALLERY]:
-        shown.append((f"{name}, score {score:.2f}", one.read(0), next(iter(model.heat_maps(one)))))
+        p_value = float(model.p_value_of([score])[0])
+        mark = "flagged, " if score > model.threshold_ else ""
+        caption = f"{name}: {mark}score {score:.2f}, p-value {p_value:.2g}"
+        shown.append((caption, one.read(0), next(iter(model.heat_maps(one)))))
     return shown

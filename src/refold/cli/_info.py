@@ -34,7 +34,7 @@ def _describe_machine() -> dict[str, Any]:
 
 def describe_file(file: str) -> dict[str, Any]:
     """Return what a model or a data file says of itself."""
-    return _describe_model(file) if Path(file).suffix == ".safetensors" else _describe_data(file)
+    return _describe_model(file) if Path(file).suffix.lower() == ".safetensors" else _describe_data(file)
 
 
 def _describe_model(file: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def _stop(error: Exception, code: int) -> None:
 def _as_options(sentence: str) -> str:
     """Say in the program's words what the library says in Python's."""
     sentence = sentence.replace("image_size=(height, width)", "--image-size HEIGHTxWIDTH")
+    sentence = re.sub(r"missing='(\w+)'", r"--missing \1", sentence)
     return re.sub(r"image_size=\((\d+), (\d+)\)", r"--image-size \1x\2", sentence)
 
 

@@ -29,16 +29,20 @@ class Pictures(ABC):
     ----------
     names : sequence of str
         Of every picture: its file below the folder, or "0", "1", ... for arrays.
+    files : sequence of pathlib.Path, default=()
+        Of every picture, where they are in files.
 
     Attributes
     ----------
     size : int
         How many pictures there are.
     names : tuple of str
+    files : tuple of pathlib.Path
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], files: Sequence[Path] = ()) -> None:
         self.names = tuple(names)
+        self.files = tuple(files)
         self.size = len(self.names)
 
     @abstractmethod
@@ -73,7 +77,8 @@ class _SomePictures(Pictures):
 
     def __init__(self, pictures: Pictures, places: Sequence[int] | NDArray[np.intp]) -> None:
         self._places = [int(place) for place in places]
-        super().__init__([pictures.names[place] for place in self._places])
+        files = [pictures.files[place] for place in self._places] if pictures.files else ()
+        super().__init__([pictures.names[place] for place in self._places], files)
         self._pictures = pictures
 
     def read(self, place: int) -> NDArray[Any]:
@@ -163,8 +168,8 @@ class PicturesInFiles(Pictures):
     """
 
     def __init__(self, files: Sequence[Path], names: Sequence[str], mode: str, sizes: Sequence[Size]) -> None:
-        super().__init__(names)
-        self._files, self._mode, self._sizes = tuple(files), mode, tuple(sizes)
+        super().__init__(names, files)
+        self._mode, self._sizes = mode, tuple(sizes)
 
     def read(self, place: int) -> NDArray[Any]:
         """Return the picture at a place: (H, W) or (H, W, 3), uint8, or uint16 where all are 16-bit grey.
@@ -174,7 +179,7 @@ class PicturesInFiles(Pictures):
         DataError
             If its file has been changed or taken away.
         """
-        picture = decode_picture(self._files[place], self._mode, self._sizes[place])
+        picture = decode_picture(self.files[place], self._mode, self._sizes[place])
         if picture is None:
             raise DataError(f"the picture {self.names[place]!r} can no longer be read; open the pictures again")
         return picture
@@ -199,9 +204,18 @@ def _open_files(files: Sequence[Path], folder: Path | None, image_size: Size | N
     heads = [head_of(path) if good else None for path, good in zip(files, whole, strict=True)]
     kept = [(path, head) for path, head in zip(files, heads, strict=True) if head is not None]
     report_broken([path for path, head in zip(files, heads, strict=True) if head is None], len(files))
-    names = [path.name if folder is None else path.relative_to(folder).as_posix() for path, _ in kept]
+    names = _names_of([path for path, _ in kept], folder)
     sizes = [size if image_size is None else (int(image_size[0]), int(image_size[1])) for _, (_, size) in kept]
     return PicturesInFiles([path for path, _ in kept], names, common_mode([mode for _, (mode, _) in kept]), sizes)
+
+
+def _names_of(files: Sequence[Path], folder: Path | None) -> list[str]:
+    """Return the files' names below a folder: the given one, else one that makes them distinct."""
+    names = [path.name for path in files]
+    if folder is None and len(set(names)) < len(names):
+        files = [path.absolute() for path in files]
+        folder = Path(os.path.commonpath([path.parent for path in files]))
+    return names if folder is None else [path.relative_to(folder).as_posix() for path in files]
 
 
 def _is_whole(path: Path) -> bool:

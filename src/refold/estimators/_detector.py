@@ -22,7 +22,7 @@ from refold.estimators._parameters import DetectorParameters
 from refold.estimators._preparing import as_fitted, check_enough, check_values
 from refold.estimators._reading import ReadsRecords
 from refold.estimators._trimming import contaminated_share
-from refold.scores import Calibration, Threshold, binomial_limits
+from refold.scores import SMALLEST_SIDE, Calibration, Threshold, binomial_limits
 from refold.train import working_bar
 
 if TYPE_CHECKING:
@@ -113,9 +113,12 @@ class Detector(
 
     Notes
     -----
-    Rules for what was not there in training: a number outside the range of training counts by its whole distance; a
-    category never seen counts by its log-loss, the larger the more records were learned from; a missing cell adds
-    nothing; a new column is left aside; a column that is missing is an error.
+    Rules for what was not there in training: a number outside the range of training counts by its whole distance, up
+    to a million spreads of its column; a category never seen counts by its log-loss, the larger the more records were
+    learned from; a missing cell adds nothing, and the cells that were seen count for it; a row without any value is a
+    usual one, with score 0. Columns of files and of pyarrow tables are found by name, and new ones are left aside;
+    tables of pandas and polars must have the fitted columns in the fitted order, as scikit-learn asks. A column that
+    is missing is an error.
 
     The source of the score: denoising autoencoders over a wide range of noise (after Sattarov et al., KDD 2025), and
     the nearest neighbour in (record; residual). The threshold is split-conformal (Bates et al. 2023).
@@ -192,9 +195,10 @@ class Detector(
             1, -1 or True where a record is an anomaly: PyOD's 1 and scikit-learn's -1 both mean that, so give
             0 (or +1 beside -1) for normal ones. Without it all are normal.
 
-            The promise stays: the threshold never falls below the one for `false_alarm_rate`. It rises to just below
-            the weakest anomaly where all that are caught are caught at a higher one too, so that fewer normal
-            records are flagged.
+            The normal ones replace those that the threshold stood on, so that the promise holds for data that have
+            drifted since; without normal ones these stay. The threshold never falls below the promised one, and rises
+            to just below the weakest anomaly where all that are caught are caught at a higher one too, so that fewer
+            normal records are flagged.
 
         Returns
         -------
@@ -206,12 +210,13 @@ class Detector(
         if strange is not None and len(strange) != len(scores):
             raise DataError(f"y has {len(strange)} labels for {len(scores)} records; give one for each")
         normal = scores if strange is None else scores[~strange]
-        both = np.concatenate([self.calibration_.scores.cpu().numpy(), normal])
-        self._set_threshold(both)
+        if not len(normal):
+            normal = self.calibration_.scores.cpu().numpy().astype(np.float64)
+        self._set_threshold(normal)
         if strange is not None and self.threshold is None:
             caught = scores[strange & (scores > self.threshold_)]
             if len(caught):
-                below = both[both < caught.min()]
+                below = normal[normal < caught.min()]
                 highest = float(below.max()) if len(below) else self.threshold_
                 self._place_threshold(max(self.threshold_, (highest + float(caught.min())) / 2))
         return self
@@ -336,11 +341,13 @@ class Detector(
         heat : ndarray of shape (H, W), float32
             In the picture's own size.
         """
-        check_is_fitted(self)
-        if not isinstance(self.judge_, PictureJudge | SmallPictureJudge):
-            raise ParameterError("heat_maps is for pictures, and this detector was fitted on rows; use explain")
+        judge = self._picture_judge()
         for chunk in self._judged_chunks(X):
-            yield from self.judge_.heats(chunk)
+            yield from judge.heats(chunk)
+
+    def heat_limit(self) -> float:
+        """Return the heat that deserves the brightest colour: a region that hot makes a picture strange."""
+        return self._picture_judge().hottest(self.threshold_)
 
     def false_alarms(self, X: Any) -> FalseAlarms:
         """Return promised beside observed false alarms on normal records that were not learned from.
@@ -485,7 +492,6 @@ class Detector(
         self._set_threshold(np.concatenate(calibrating))
         if self.contamination is not None:
             self._threshold_of_share(learned, share)
-        self.labels_ = (self.decision_scores_ > self.threshold_).astype(np.int64)
 
     def _share(self, scores: Scores) -> float:
         return contaminated_share(scores) if self.contamination == "auto" else float(self.contamination or 0)
@@ -493,11 +499,11 @@ class Detector(
     def _threshold_of_share(self, learned: Any, share: float) -> None:
         """Flag that share of the training records: those left out of training, judged as new ones."""
         scores = self.judge_.scores(_taken(learned, None))
+        self.decision_scores_ = scores.astype(np.float64)
         count = round(share * len(scores))
         ordered = np.sort(scores)[::-1]
-        if self.threshold is None and 0 < count < len(scores):
-            self._place_threshold(float(ordered[count - 1] + ordered[count]) / 2)
-        self.decision_scores_ = scores.astype(np.float64)
+        promised = self.threshold is not None or not 0 < count < len(scores)
+        self._place_threshold(self.threshold_ if promised else float(ordered[count - 1] + ordered[count]) / 2)
 
     def _set_threshold(self, scores: Scores) -> None:
         self.calibration_ = Calibration(scores)
@@ -510,6 +516,8 @@ class Detector(
     def _place_threshold(self, value: float) -> None:
         self.threshold_ = value
         self.offset_ = -value
+        if hasattr(self, "decision_scores_"):  # not kept in files
+            self.labels_ = (self.decision_scores_ > value).astype(np.int64)
 
     def _warn_of_promise(self, promise: Threshold) -> None:
         if not promise.kept:
@@ -562,11 +570,12 @@ class Detector(
             for _, numbers in self._chunks(X):
                 yield numbers
             return
+        _refuse_one_picture(X)
         pictures = self._opened(X)
         if not isinstance(pictures, Pictures):
             raise DataError("this detector was fitted on pictures and now gets something else; give pictures")
         if isinstance(self.judge_, SmallPictureJudge):
-            yield self._encode(Source(self.judge_.checked(pictures)))
+            yield self._encode(Source(self.judge_.checked(pictures, self.adapter_.shape)))
         else:
             yield pictures
 
@@ -574,6 +583,12 @@ class Detector(
         check_is_fitted(self)
         if not isinstance(self.judge_, RowJudge):
             raise ParameterError(f"{method} is for rows, and this detector was fitted on pictures; use heat_maps")
+        return self.judge_
+
+    def _picture_judge(self) -> PictureJudge | SmallPictureJudge:
+        check_is_fitted(self)
+        if not isinstance(self.judge_, PictureJudge | SmallPictureJudge):
+            raise ParameterError("heat maps are for pictures, and this detector was fitted on rows; use explain")
         return self.judge_
 
     def _check_holds_values(self, numbers: Array) -> None:
@@ -597,6 +612,15 @@ class Detector(
 def _is_rows(X: Any) -> bool:
     """Say at once that an array or a list holds rows and no pictures."""
     return isinstance(X, np.ndarray) and X.ndim < 3
+
+
+def _refuse_one_picture(X: Any) -> None:
+    """Refuse one colour picture that would be read as many grey ones of three columns."""
+    if isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[2] in (3, 4) and X.shape[1] >= SMALLEST_SIDE:
+        raise DataError(
+            f"X of shape {X.shape} would be {len(X)} grey pictures of {X.shape[1]}x{X.shape[2]} pixels; give one "
+            "colour picture as X[None]"
+        )
 
 
 def _taken(learned: Any, places: NDArray[np.intp] | None) -> Any:

@@ -14,11 +14,21 @@ from refold.estimators._parameters import DetectorParameters
 from refold.estimators._picture_detection import fit_pictures
 from refold.estimators._row_detection import RowSpec, Told, fit_rows, row_spec
 from refold.estimators._small_picture_detection import fit_small_pictures
-from refold.scores import LARGEST_SIDE, PictureScorer, PictureSpec, RowScorer, SmallPictureScorer, SmallPictureSpec
+from refold.scores import (
+    LARGEST_SIDE,
+    PictureScorer,
+    PictureSpec,
+    RowScorer,
+    SmallPictureScorer,
+    SmallPictureSpec,
+    in_channels,
+)
 from refold.train import apply_in_blocks, with_threads
 
 Array = NDArray[Any]
 Scores = NDArray[np.float64]
+
+_BLEMISHES = 16  # of the size of one that makes a picture strange by its brightest colour alone fill the picture
 
 
 class Judge(Protocol):
@@ -121,6 +131,10 @@ class PictureJudge:
         """Return the scores of pictures."""
         return np.array([self.module.score_of(heat) for heat in self.heats(chunk)], dtype=np.float64)
 
+    def hottest(self, threshold: float) -> float:
+        """Return the heat that deserves the brightest colour where pictures are flagged above a threshold."""
+        return max(2 * threshold, 1.0)
+
     def heats(self, chunk: Pictures) -> Iterator[NDArray[np.float32]]:
         """Yield the heat map (H, W) of every picture."""
         for picture in chunk:
@@ -166,19 +180,27 @@ class SmallPictureJudge:
         with with_threads(1):
             return self.module.scores(chunk)
 
+    def hottest(self, threshold: float) -> float:
+        """Return the heat that deserves the brightest colour where pictures are flagged above a threshold."""
+        return _BLEMISHES * self.module.mean_of_score(threshold)
+
     def heats(self, chunk: Array) -> Iterator[NDArray[np.float32]]:
         """Yield the heat map (H, W) of every picture."""
         yield from self.module.heats(self.module.planes(chunk))
 
-    def checked(self, pictures: Pictures) -> Array:
-        """Return pictures of the fitted size as one array."""
+    def checked(self, pictures: Pictures, fitted: tuple[int, ...]) -> Array:
+        """Return pictures of the fitted size as one array (n, *fitted): grey becomes colour, colour luminance."""
         shape = pictures.same_shape
         if shape is None or shape[:2] != (self.spec.height, self.spec.width):
             raise DataError(
                 f"this detector was fitted on pictures of {self.spec.height}x{self.spec.width} pixels, and these are "
                 f"{'of different sizes' if shape is None else f'of {shape[0]}x{shape[1]}'}; give such pictures"
             )
-        return pictures.stacked()
+        if shape == fitted:
+            return pictures.stacked()
+        each = [in_channels(picture, self.spec.channels) for picture in pictures]
+        fitting = [np.moveaxis(planes, 0, -1).reshape(fitted) for planes in each if planes is not None]
+        return np.stack(fitting) if len(fitting) == len(each) else pictures.stacked()
 
     def scorer(self) -> Callable[[Any], float]:
         """Return a quick function from a picture to its score."""

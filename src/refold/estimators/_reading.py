@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from refold._errors import DataError
 from refold.data import Adapter, Source, Stream, open_source, prefetched
 from refold.estimators._preparing import as_fitted, check_values, memory_for_buffers, memory_for_records
 from refold.estimators._records import chunk_rows
@@ -71,11 +72,17 @@ class ReadsRecords:
         """Set or check `n_features_in_` and `feature_names_in_`, as scikit-learn does."""
         values = opened.values if isinstance(opened, Source) else opened.head
         if isinstance(opened, Source) and opened.frame in ("pandas", "polars"):
-            validate_data(self, opened.original, reset=reset, skip_check_array=True)
+            self._check_by_sklearn(opened.original, reset)
         elif isinstance(values, np.ndarray) and values.ndim == 2:
-            validate_data(self, values, reset=reset, skip_check_array=True)
+            self._check_by_sklearn(values, reset)
         elif reset and opened.frame is None:
             self.n_features_in_ = int(np.prod(values.shape[1:]))
         elif reset:
             names: list[str] = values.column_names
             self.n_features_in_, self.feature_names_in_ = len(names), np.array(names, dtype=np.object_)
+
+    def _check_by_sklearn(self, values: Any, reset: bool) -> None:
+        try:
+            validate_data(self, values, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise DataError(str(error)) from error

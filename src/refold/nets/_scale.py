@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from refold._errors import RefoldWarning
+from refold._errors import DataError, RefoldWarning
 
 ScalingKind = Literal["standard", "range", "none"]
 Floats = NDArray[np.float64]
@@ -84,11 +84,13 @@ class Moments:
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
         step = other.mean - self.mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = self.squares + other.squares + step**2 * self.count * share
         return Moments(
             count,
             self.missing + other.missing,
             self.mean + step * share,
-            self.squares + other.squares + step**2 * self.count * share,
+            squares,
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
         )
@@ -109,11 +111,12 @@ def _moments_of_part(numbers: NDArray[Any]) -> Moments:
     low, high = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
     lost = missing.sum(axis=0, dtype=np.float64) if holes else np.zeros(values.shape[1])
     count = len(values) - lost
-    mean = (np.where(missing, 0, values) if holes else values).sum(axis=0) / np.maximum(count, 1)
-    values -= mean
-    if holes:
-        values[missing] = 0
-    squares = np.einsum("ij,ij->j", values, values)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # `scale_of` refuses what overflows
+        mean = (np.where(missing, 0, values) if holes else values).sum(axis=0) / np.maximum(count, 1)
+        values -= mean
+        if holes:
+            values[missing] = 0
+        squares = np.einsum("ij,ij->j", values, values)
     figures = count, lost, mean, squares, np.nan_to_num(low, nan=np.inf), np.nan_to_num(high, nan=-np.inf)
     return Moments(*(figure if numbers.ndim == 2 else figure[0] for figure in map(np.asarray, figures)))
 
@@ -166,9 +169,15 @@ def scale_of(
         Categories per column; columns that have some are left alone.
     names : tuple of str
         Names of the columns, where they have names, for the warning of constant ones.
+
+    Raises
+    ------
+    DataError
+        If values are so large or so close together that double precision cannot hold their spread.
     """
     low, high = _limits(moments, value_range)
     center, spread = _center_and_spread(moments, kind, low, high)
+    _refuse_beyond_precision(center, spread, low, high, names)
     constant = ~(spread > 0)
     if moments.mean.ndim:
         _warn_of_constants(constant & ~(np.asarray(n_categories or [0] * len(low)) > 0), names)
@@ -192,6 +201,21 @@ def _center_and_spread(moments: Moments, kind: ScalingKind, low: Floats, high: F
     deviation = np.sqrt(moments.squares / np.maximum(moments.count, 1))
     # a constant column's deviation is rounding noise, not spread
     return moments.mean, np.where(high > low, deviation, 0.0)
+
+
+def _refuse_beyond_precision(
+    center: Floats, spread: Floats, low: Floats, high: Floats, names: tuple[str, ...]
+) -> None:
+    usable = np.isfinite(center) & np.isfinite(spread) & ((spread > 0) | ~(high > low))
+    if usable.all():
+        return
+    place = int(np.flatnonzero(~usable)[0])
+    what = "X" if not center.ndim else f"column {names[place]!r}" if names else f"column {place} (counted from 0)"
+    lowest, highest = np.reshape(low, -1)[place], np.reshape(high, -1)[place]
+    raise DataError(
+        f"{what} holds values from {lowest:g} to {highest:g}, whose spread lies beyond double precision; measure it "
+        "in another unit, or take logarithms"
+    )
 
 
 def _warn_of_constants(constant: NDArray[np.bool_], names: tuple[str, ...]) -> None:

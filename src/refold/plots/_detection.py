@@ -17,6 +17,7 @@ from refold.plots._sections import FigureSection, Section, Text
 from refold.plots._static import Figure, blank, dress, head_room
 
 _BINS = 60
+_SHOWN_BEYOND = 1.5  # times what lies between the lowest score and the threshold
 _HEAT_OPACITY = 0.65
 _READ_IT = (
     "The score says how strange a record is: the higher, the stranger. The p-value says what share of normal records "
@@ -66,6 +67,8 @@ class DetectionReport:
     strangest : sequence of StrangeRecord
     gallery : sequence of (str, ndarray, ndarray)
         Caption, picture and its heat map (H, W), for pictures.
+    hottest : float, default=1
+        Heat that gets the brightest colour.
     """
 
     title: str
@@ -76,6 +79,7 @@ class DetectionReport:
     figures: Sequence[tuple[str, object]]
     strangest: Sequence[StrangeRecord]
     gallery: Sequence[tuple[str, Array, Array]] = ()
+    hottest: float = 1.0
 
 
 def detection_page(report: DetectionReport) -> Page:
@@ -100,7 +104,7 @@ def detection_page(report: DetectionReport) -> Page:
         _table(report.strangest),
     ]
     if report.gallery:
-        sections.append(_gallery(report.gallery))
+        sections.append(_gallery(report))
     return Page(report.title, report.lead, sections)
 
 
@@ -125,13 +129,13 @@ def _why(record: StrangeRecord) -> str:
     return f"{record.reason} ({shares})" if shares else record.reason
 
 
-def _gallery(gallery: Sequence[tuple[str, Array, Array]]) -> Pictures:
+def _gallery(report: DetectionReport) -> Pictures:
     images, captions = [], []
-    largest = max((float(heat.max()) for _, _, heat in gallery), default=1.0)
-    for caption, picture, heat in gallery:
-        images += [_as_colour(picture), heat_over(picture, heat, largest)]
+    for caption, picture, heat in report.gallery:
+        images += [_as_colour(picture), heat_over(picture, heat, report.hottest)]
         captions += [caption, "where it is strange"]
-    return Pictures("Gallery of the strangest", images, captions, "All heat maps share one scale.")
+    caption = "All heat maps share one scale, which belongs to the threshold: normal pictures stay dark."
+    return Pictures("Gallery of the strangest", images, captions, caption)
 
 
 def heat_over(picture: npt.ArrayLike, heat: npt.ArrayLike, hottest: float) -> Array:
@@ -185,17 +189,29 @@ def score_histogram(
     figure : matplotlib.figure.Figure
     """
     normal, judged = np.asarray(normal_scores, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    both = np.concatenate([normal, judged, [threshold]])
-    low, high = float(both.min()), float(both.max())
-    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1).tolist()
-    tall = 3.1 + head_room(title)
+    low, end, highest = _ends(np.concatenate([normal, judged, [threshold]]), threshold)
+    edges = np.linspace(low, end, _BINS + 1).tolist()
+    tall = 3.3 + head_room(title)
     figure = blank(7.4, tall, title)
-    axes = figure.add_axes((0.09, 0.17, 0.88, (tall - 0.75 - head_room(title)) / tall))
-    axes.hist(judged, edges, color=BLUE, alpha=0.75, label="judged", log=True)
+    axes = figure.add_axes((0.09, 0.16, 0.88, (tall - 0.9 - head_room(title)) / tall))
+    axes.hist(judged.clip(low, end), edges, color=BLUE, alpha=0.75, label="judged", log=True)
     weights = np.full(len(normal), len(judged) / max(len(normal), 1))
-    axes.hist(normal, edges, weights=weights, histtype="step", color=INK, label="normal ones, scaled to as many")
+    label = "normal ones, scaled to as many"
+    axes.hist(normal.clip(low, end), edges, weights=weights, histtype="step", color=INK, label=label)
     axes.axvline(threshold, color=ORANGE, linewidth=1.6, label=f"threshold {threshold:.3g}")
     dress(axes, "score", "records")
     axes.set_ylim(bottom=0.5)
-    axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=MUTED, loc="upper right")
+    axes.set_xlim(low, end)
+    if highest > end:
+        axes.text(end, 0.6, f"and beyond, up to {highest:.3g}  ", ha="right", fontsize=SMALL_SIZE, color=INK)
+    axes.legend(
+        frameon=False, fontsize=SMALL_SIZE, labelcolor=MUTED, loc="lower right", bbox_to_anchor=(1, 1), ncols=3
+    )
     return figure
+
+
+def _ends(scores: Array, threshold: float) -> tuple[float, float, float]:
+    """Return where the axis begins and ends, and the highest score, so that one far out does not squeeze the rest."""
+    low, highest = float(scores.min()), float(scores.max())
+    end = min(highest, threshold + _SHOWN_BEYOND * max(threshold - low, 1e-9))
+    return low, end if end > low else low + 1, highest

@@ -2,7 +2,7 @@
 
 from refold.scores._conformal import Calibration, Threshold, binomial_limits
 from refold.scores._neighbours import Neighbours
-from refold.scores._picture_maps import value_range
+from refold.scores._picture_maps import in_channels, value_range
 from refold.scores._picture_places import bin_sums
 from refold.scores._pictures import SMALLEST_SIDE, PictureMember, PictureScorer, PictureSpec
 from refold.scores._rebuilding import Rebuilding, Remainder
@@ -27,6 +27,7 @@ __all__ = [
     "Threshold",
     "bin_sums",
     "binomial_limits",
+    "in_channels",
     "mean_heat",
     "value_range",
 ]

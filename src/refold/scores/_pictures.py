@@ -29,6 +29,7 @@ _SCALE = 2  # pixels of a picture to one of its maps
 _PADDED_SIDE = 32
 _RESIDUAL_MAPS = 2
 _SCORED_SHARE = 0.001
+_BRIGHTEST = 1e6  # times white; beyond there is nothing to tell apart, and float32 ends
 _MOST_CHANNELS, _MOST_FEATURES, _MOST_MEMBERS, _COARSEST = 16, 4096, 16, 64
 
 
@@ -195,11 +196,11 @@ class PictureScorer(nn.Module):
                 f"a picture has {picture.shape[2]} channels; give pictures with {self.spec.channels} or grey ones"
             )
         low, high = float(self.low), float(self.high)
-        scaled = (planes.astype(np.float32) - low) / (high - low)
-        if not np.isfinite(scaled).all():
+        if not np.isfinite(planes).all():
             raise DataError("a picture holds NaN or infinite values; replace them, or leave the picture out")
+        scaled = np.clip((planes.astype(np.float64) - low) / (high - low), 0, _BRIGHTEST).astype(np.float32)
         edges = ((0, 0), (0, max(0, _PADDED_SIDE - height)), (0, max(0, _PADDED_SIDE - width)))
-        return np.pad(np.maximum(scaled, 0).astype(np.float32), edges, mode="edge")
+        return np.pad(scaled, edges, mode="edge")
 
     def _some(self, members: range | list[int]) -> list[Any]:
         return [self.members[place] for place in members]

@@ -10,6 +10,7 @@ from refold.nets import Ensemble, Scaling
 from refold.objectives import ERRORS, feature_errors
 
 _GUESSES = 3
+_FARTHEST = 1e6  # spreads; the square of more has no meaning in float32
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Rebuilding(nn.Module):
     """An ensemble between the two ends of a scaling.
 
     The encoder never sees a value further outside the range of training than that range is wide, so that it is not
-    asked about places where it knows nothing; the residual is that of the whole value.
+    asked about places where it knows nothing; the residual is that of the whole value, up to a million spreads.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class Rebuilding(nn.Module):
 
     def inputs(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return what the encoder sees (B, inputs), features (B, features) and which columns were seen."""
-        features = self.scaling.features(raw)
+        features = self.scaling.features(raw).clamp(-_FARTHEST, _FARTHEST)
         low, high = self._limits()
         bounded = torch.maximum(torch.minimum(features, high), low)
         inputs = self.scaling.inputs_of(bounded, raw).flatten(1)

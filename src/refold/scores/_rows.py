@@ -73,31 +73,49 @@ class RowScorer(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Return scores (B,) of raw rows (B, *raw_shape)."""
-        return self.blend(self.parts(self.rebuilding(raw).averaged()))
+        left = self.rebuilding(raw).averaged()
+        return self.blend(self.parts(left), left.seen)
 
     def error(self, raw: Tensor) -> Tensor:
         """Return reconstruction errors (B,): mean over the columns seen, each relative to its usual error."""
         return self._error(self.rebuilding(raw).averaged())
 
-    def blend(self, parts: Tensor) -> Tensor:
-        """Return scores (B,) of parts (B, parts)."""
+    def blend(self, parts: Tensor, seen: Tensor | None) -> Tensor:
+        """Return scores (B,) of parts (B, parts); rows of which nothing was seen (B, columns) are usual ones."""
         apart = torch.log(parts + _SMALLEST) - self.part_center
-        return (apart * self.weights).sum(1) / self.part_spread
+        scores = (apart * self.weights).sum(1) / self.part_spread
+        return scores if seen is None else scores * seen.any(1)
 
-    def parts(self, left: Remainder, own: Tensor | None = None) -> Tensor:
-        """Return the parts of the score (B, parts) of what is left over of rows; see `Neighbours` for `own`."""
+    def parts(self, left: Remainder, own: Tensor | None = None, learned: int = 0) -> Tensor:
+        """Return the parts of the score (B, parts) of what is left over of rows.
+
+        Parameters
+        ----------
+        left : Remainder
+        own : Tensor, optional
+            See `Neighbours`.
+        learned : int, default=0
+            From how many rows the usual residuals were learned if these rows were among them; each is then judged as
+            if it had not been.
+        """
         seen = None if left.seen is None else self.rebuilding.scaling.spread_over_features(left.seen)
         near, with_residual, _ = self.neighbours(left.features, left.residuals / self.residual_scale, seen, own)
         size = left.features.shape[1]
-        return torch.stack([self._error(left), self._mahalanobis(left), near / size, with_residual / size], dim=1)
+        counted = size if seen is None else seen.sum(1).clamp(min=1)
+        mahalanobis = self._mahalanobis(left, seen, learned)
+        return torch.stack([self._error(left), mahalanobis / counted, near / size, with_residual / size], dim=1)
 
     def _error(self, left: Remainder) -> Tensor:
         relative = left.errors / self.typical
         return relative.mean(1) if left.seen is None else relative.sum(1) / left.seen.sum(1).clamp(min=1)
 
-    def _mahalanobis(self, left: Remainder) -> Tensor:
+    def _mahalanobis(self, left: Remainder, seen: Tensor | None, learned: int) -> Tensor:
         standard = left.residuals / self.spread - self.center
-        return (standard @ self.precision * standard).mean(1)
+        if seen is not None:
+            standard = standard * seen
+        if learned > 2:
+            return _distance_as_left_out(standard, self.precision, learned)
+        return (standard @ self.precision * standard).sum(1)
 
     def reasons(self, raw: Tensor) -> Reasons:
         """Return why raw rows have their scores."""
@@ -143,9 +161,10 @@ class RowScorer(nn.Module):
         self.neighbours = Neighbours(left.features[kept], left.residuals[kept] / self.residual_scale)
         own = torch.full((len(left.features),), -1, dtype=torch.long, device=kept.device)
         own[kept] = torch.arange(len(kept), device=kept.device)
-        parts = torch.cat([self.parts(piece, part) for piece, part in _pieces(left, own)])
-        self._learn_blend(torch.log(parts + _SMALLEST))
-        return self.blend(parts)
+        parts = torch.cat([self.parts(piece, part, len(own)) for piece, part in _pieces(left, own)])
+        filled = parts if left.seen is None else parts[left.seen.any(1)]
+        self._learn_blend(torch.log(filled + _SMALLEST))
+        return self.blend(parts, left.seen)
 
     def _learn_blend(self, logs: Tensor) -> None:
         """Weigh the parts without labels, by how widely their logarithms spread over normal rows.
@@ -171,7 +190,27 @@ class RowScorer(nn.Module):
         rest = (standard - self.center).double()
         covariance = rest.T @ rest / max(len(rest) - 1, 1)
         unit = torch.eye(len(covariance), dtype=torch.float64, device=covariance.device)
-        self.precision.copy_(torch.linalg.inv((1 - _SHRINKAGE) * covariance + _SHRINKAGE * unit))
+        shrinkage = _shrinkage(len(rest), len(covariance))
+        self.precision.copy_(torch.linalg.inv((1 - shrinkage) * covariance + shrinkage * unit))
+
+
+def _shrinkage(rows: int, size: int) -> float:
+    """Return the weight of the unit matrix in a covariance of `size` features learned from so many rows."""
+    return max(_SHRINKAGE, size / (size + rows))
+
+
+def _distance_as_left_out(standard: Tensor, precision: Tensor, rows: int) -> Tensor:
+    """Return squared distances (B,) as if each row had been left out of the mean, spreads and covariance it meets.
+
+    The inverse without a row is that with it and one product more (Sherman and Morrison 1950).
+    """
+    weight = (1 - _shrinkage(rows, standard.shape[1])) * rows / (rows - 1) / (rows - 2)
+    spreads_without = ((rows - standard.square()) / (rows - 1)).clamp(min=_SMALLEST).sqrt()
+    farther = standard * rows / (rows - 1) / spreads_without
+    inside, across = (standard @ precision * standard).sum(1), (standard @ precision * farther).sum(1)
+    return (farther @ precision * farther).sum(1) + weight * across.square() / (1 - weight * inside).clamp(
+        min=_SMALLEST
+    )
 
 
 def _middle_and_spread(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ LARGEST_SIDE = 32
 _BLUR = 1 / 28  # of the longest side
 _BLOCK = 64  # pictures at once, always as many, so that a picture gets the same numbers alone or among others
 _SMALLEST = 1e-9
+_FARTHEST = 1e6  # times the range of training; the square of more has no meaning in float32
 _MOST_CHANNELS, _MOST_MEMBERS, _LARGEST_SIDE_IN_FILE = 16, 16, 256
 
 
@@ -135,6 +136,10 @@ class SmallPictureScorer(nn.Module):
         scores: NDArray[np.float64] = (np.log(heats + _SMALLEST) - float(self.center)) / float(self.spread)
         return scores
 
+    def mean_of_score(self, score: float) -> float:
+        """Return the mean heat that belongs to a score."""
+        return float(np.exp(score * float(self.spread) + float(self.center)))
+
     @torch.no_grad()
     def heats(self, planes: Array, members: list[int] | None = None) -> Array:
         """Return heat maps (n, height, width) of planes (n, C, height, width) by all members or some."""
@@ -169,9 +174,10 @@ class SmallPictureScorer(nn.Module):
                 f"a picture has {numbers.shape[3]} channels; give pictures with {self.spec.channels} or grey ones"
             )
         low, high = float(self.low), float(self.high)
-        scaled = ((np.stack(fitting) - low) / (high - low)).astype(np.float32)
-        if not np.isfinite(scaled).all():
+        planes = np.stack(fitting)
+        if not np.isfinite(planes).all():
             raise DataError("a picture holds NaN or infinite values; replace them, or leave the picture out")
+        scaled: Array = ((planes - low) / (high - low)).clip(-_FARTHEST, _FARTHEST).astype(np.float32)
         return scaled
 
 

@@ -19,6 +19,7 @@ _VALUES_A_BLOCK = 1 << 20
 _LARGEST_BLOCK, _BLOCK_OF_MUCH_WORK = 2048, 256
 _OPERATIONS_A_BLOCK = 100_000_000  # a millisecond or two, which a single record waits for
 _STRETCHES = 8  # for every thread, so that none waits long for another
+_PRODUCTS = (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 _ALIGNED = 16  # numbers; a row of float32 that is a multiple of these starts where vector registers load
 
 
@@ -86,7 +87,7 @@ def block_size(shape: tuple[int, ...], operations: int = 0) -> int:
 
 
 class _AlignedRows(TorchFunctionMode):
-    """Let every row that enters a linear layer start at an aligned address, by columns of zeros.
+    """Let every row that enters or leaves a matrix product start at an aligned address, by columns of zeros.
 
     A row that starts elsewhere is summed in another order (Intel's MKL, "conditional numerical reproducibility").
     """
@@ -97,7 +98,19 @@ class _AlignedRows(TorchFunctionMode):
         if func is functional.linear and len(args) > 1 and (lacking := -args[0].shape[-1] % _ALIGNED):
             inputs, weight, *bias = args
             args = (functional.pad(inputs, (0, lacking)), functional.pad(weight, (0, lacking)), *bias)
+        elif func is torch.baddbmm:
+            return _aligned_product(lambda bias, left, right: func(bias, left, right, **(kwargs or {})), *args)
+        elif func in _PRODUCTS and args[0].dim() == args[1].dim() == 2:
+            return _aligned_product(lambda _, left, right: func(left, right), None, *args)
         return func(*args, **(kwargs or {}))
+
+
+def _aligned_product(product: Callable[..., Tensor], bias: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """Return a product of matrices (..., n, k) and (..., k, m) computed with k and m made multiples of `_ALIGNED`."""
+    inner, outer = -left.shape[-1] % _ALIGNED, -right.shape[-1] % _ALIGNED
+    wide = None if bias is None else functional.pad(bias, (0, outer))
+    result = product(wide, functional.pad(left, (0, inner)), functional.pad(right, (0, outer, 0, inner)))
+    return result[..., : right.shape[-1]] if outer else result
 
 
 def _padded(part: NDArray[Any], block: int, device: torch.device) -> Tensor:
