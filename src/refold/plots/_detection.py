@@ -203,7 +203,8 @@ def score_histogram(
     axes.set_ylim(bottom=0.5)
     axes.set_xlim(low, end)
     if highest > end:
-        axes.text(end, 0.6, f"and beyond, up to {highest:.3g}  ", ha="right", fontsize=SMALL_SIZE, color=INK)
+        told = f"the last bar holds all up to {highest:.3g}"
+        axes.text(1, 0.94, told, transform=axes.transAxes, ha="right", fontsize=SMALL_SIZE, color=MUTED)
     axes.legend(
         frameon=False, fontsize=SMALL_SIZE, labelcolor=MUTED, loc="lower right", bbox_to_anchor=(1, 1), ncols=3
     )
