@@ -104,7 +104,8 @@ def detect(
         Path | None, typer.Option("--report", help="Write a page of what was found; ends in .html.")
     ] = None,
     maps: Annotated[
-        Path | None, typer.Option("--maps", metavar="DIR", help="Write a heat map of every flagged picture, NAME.heat.png.")
+        Path | None,
+        typer.Option("--maps", metavar="DIR", help="Write a heat map of every flagged picture, NAME.heat.png."),
     ] = None,
     keep: Annotated[
         list[str] | None,

@@ -3,6 +3,7 @@
 from refold.data._adapters import Adapter, adapter_from_json, fit_adapter
 from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
+from refold.data._frames_of_camera import Camera, Frame, open_camera, time_of_name
 from refold.data._opening import open_source
 from refold.data._picture_list import Pictures, open_pictures, pictures_in
 from refold.data._pictures import save_picture
@@ -16,8 +17,10 @@ from refold.data._writing import write_records
 __all__ = [
     "Adapter",
     "ArrayAdapter",
+    "Camera",
     "Column",
     "Digits",
+    "Frame",
     "Pictures",
     "Piece",
     "RecordWriter",
@@ -29,10 +32,12 @@ __all__ = [
     "find_digits",
     "fit_adapter",
     "in_memory_bytes",
+    "open_camera",
     "open_pictures",
     "open_source",
     "pictures_in",
     "prefetched",
     "save_picture",
+    "time_of_name",
     "write_records",
 ]

@@ -1,0 +1,316 @@
+"""Frames of a fixed camera, one after the other: from a folder that fills, a video file, or a network camera."""
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refold._errors import DataError
+from refold._extras import require
+from refold.data._pictures import decode_picture, head_of, picture_files
+
+Wait = Callable[[float], None]
+
+_ADDRESS = re.compile(r"^(rtsps?|https?|rtmp|udp|tcp)://", re.IGNORECASE)
+_VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mjpeg", ".mjpg")
+_DATE_AND_TIME = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_.T ]{0,3}(\d\d)[-_.:h]?(\d\d)[-_.:m]?(\d\d)"
+)
+_TIME = re.compile(r"(?<!\d)([01]\d|2[0-3])([0-5]\d)([0-5]\d)(?!\d)")
+_POLL = 1.0  # seconds between two looks into a folder, more where a look takes long
+_UNFINISHED = 5.0  # seconds for which a file that cannot be read may still be on its way
+_TIME_LAPSE = 30 * 60.0  # a video shorter than this is thought one, of which every frame counts
+_CAMERA_EVERY = 60.0
+_HELD_OPEN = 10.0  # a connection is kept between frames that follow each other sooner than this
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_PATIENCE = (15.0, 15.0)  # seconds to open a camera, and to wait for its next frame
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of a camera, or what kept it from being one.
+
+    Parameters
+    ----------
+    name : str
+        Its file below the folder, or its place in the video, or its time.
+    time : datetime
+        Local, without a zone.
+    picture : ndarray of shape (H, W, 3), uint8, or None
+    problem : str, default=""
+        Why there is no picture.
+    """
+
+    name: str
+    time: datetime
+    picture: NDArray[np.uint8] | None
+    problem: str = ""
+
+
+class Camera(ABC):
+    """A source of frames.
+
+    Parameters
+    ----------
+    address : str
+        As the user gave it, without a password.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    @abstractmethod
+    def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
+        """Yield frames in the order of their names or times.
+
+        Parameters
+        ----------
+        follow : bool
+            Go on when those that are there have ended: wait for new files, or connect again.
+        after : str, optional
+            Name of the last frame that is known already; those up to it are left out.
+        wait : callable, default=time.sleep
+            Called with seconds.
+        """
+
+
+def open_camera(source: str, *, every: float | None = None) -> Camera:
+    """Return the camera behind a path or an address.
+
+    Parameters
+    ----------
+    source : str
+        A folder of pictures, a video file, or the address of a camera (``rtsp://``, ``http://``).
+    every : float, optional
+        Seconds between frames; None takes all of a folder and of a video of less than half an hour, and one a minute
+        of longer ones and of network cameras.
+
+    Raises
+    ------
+    DataError
+        If there is no such source.
+    """
+    if _ADDRESS.match(source):
+        return NetworkCamera(source, _CAMERA_EVERY if every is None else every)
+    path = Path(source)
+    if path.is_dir():
+        return FrameFolder(path, every or 0.0)
+    if path.is_file() and path.suffix.lower() in _VIDEOS:
+        return VideoFile(path, every)
+    if not path.exists():
+        raise DataError(f"there is no {source!r}; give a folder of pictures, a video file or a camera's address")
+    raise DataError(
+        f"{source!r} is no camera; give a folder of pictures, a video ({', '.join(_VIDEOS[:4])}, ...) or an address "
+        "such as rtsp://host/stream"
+    )
+
+
+# --- folders -------------------------------------------------------------------------------------------------------
+
+
+class FrameFolder(Camera):
+    """A folder of pictures, and of folders of pictures, in the order of their names.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    every : float
+        Least seconds between frames.
+    """
+
+    def __init__(self, folder: Path, every: float) -> None:
+        super().__init__(str(folder))
+        self._folder, self._every = folder, every
+
+    def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
+        """Yield the pictures that are there, and with `follow` those that come; see `Camera.frames`."""
+        thinning = _Thinning(self._every)
+        seen: set[str] = set()
+        last, vanished = after or "", False
+        while True:
+            started = time.monotonic()
+            present = self._present()
+            if not present and seen and follow and not self._folder.is_dir():
+                if not vanished:
+                    yield Frame(self.address, datetime.now(), None, "the folder has vanished; waiting for it")
+                vanished = True
+            else:
+                vanished = False
+            seen &= set(present)
+            for name, path in present.items():
+                if name in seen or (after is not None and name <= after):
+                    continue
+                frame = self._frame(name, path, follow)
+                if frame is None:
+                    break  # those behind it wait, so that order is kept
+                seen.add(name)
+                if name < last:
+                    frame = Frame(name, frame.time, None, f"came late: {last!r} was judged before it")
+                last = max(last, name)
+                if frame.picture is None or thinning.takes(frame.time):
+                    yield frame
+            if not follow:
+                return
+            wait(max(_POLL, 5 * (time.monotonic() - started)))
+
+    def _present(self) -> dict[str, Path]:
+        return {path.relative_to(self._folder).as_posix(): path for path in picture_files(self._folder)}
+
+    def _frame(self, name: str, path: Path, follow: bool) -> Frame | None:
+        """Return the frame in a file; None if it may still be written to."""
+        try:
+            changed = path.stat().st_mtime
+        except OSError:
+            return Frame(name, datetime.now(), None, "was taken away before it was read")
+        moment = time_of_name(path.name, datetime.fromtimestamp(changed))
+        head = head_of(path)
+        picture = None if head is None else decode_picture(path, "RGB", head[1])
+        if picture is not None:
+            return Frame(name, moment, picture)
+        if follow and 0 <= time.time() - changed < _UNFINISHED:
+            return None
+        return Frame(name, moment, None, "cannot be read as a picture")
+
+
+def time_of_name(name: str, otherwise: datetime) -> datetime:
+    """Return the time that a file's name tells; a time of day alone is on the day of `otherwise`.
+
+    Examples
+    --------
+    >>> time_of_name("cam1_20190813_134052.jpg", datetime(2020, 1, 1))
+    datetime.datetime(2019, 8, 13, 13, 40, 52)
+    >>> time_of_name("007_134052.jpg", datetime(2020, 1, 1))
+    datetime.datetime(2020, 1, 1, 13, 40, 52)
+    """
+    if found := _DATE_AND_TIME.search(name):
+        try:
+            return datetime(*map(int, found.groups()))  # type: ignore[arg-type] # six numbers
+        except ValueError:
+            return otherwise
+    if found := _TIME.search(name):
+        hour, minute, second = map(int, found.groups())
+        return otherwise.replace(hour=hour, minute=minute, second=second, microsecond=0)
+    return otherwise
+
+
+class _Thinning:
+    """Takes frames that are at least some seconds apart."""
+
+    def __init__(self, every: float) -> None:
+        self._every = timedelta(seconds=every)
+        self._last: datetime | None = None
+
+    def takes(self, moment: datetime) -> bool:
+        """Say whether a frame of this time is taken."""
+        if self._last is not None and timedelta() <= moment - self._last < self._every:
+            return False
+        self._last = moment
+        return True
+
+
+# --- videos and network cameras ------------------------------------------------------------------------------------
+
+
+class VideoFile(Camera):
+    """A video file; frames are named by their seconds.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    every : float or None
+        Seconds between frames.
+    """
+
+    def __init__(self, path: Path, every: float | None) -> None:
+        super().__init__(str(path))
+        self._path, self._every = path, every
+
+    def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
+        """Yield the frames; a video does not go on, so that `follow` changes nothing."""
+        av = _av()
+        start = datetime.fromtimestamp(self._path.stat().st_mtime)
+        next_one = -np.inf
+        try:
+            with av.open(str(self._path)) as container:
+                length = (container.duration or 0) / av.time_base
+                every = self._every
+                if every is None:
+                    every = 0.0 if length < _TIME_LAPSE else _CAMERA_EVERY
+                start -= timedelta(seconds=length)
+                for place, picture in enumerate(container.decode(video=0)):
+                    seconds = float(picture.time) if picture.time is not None else float(place)
+                    name = f"{self._path.name}@{seconds:010.3f}"
+                    if seconds < next_one or (after is not None and name <= after):
+                        continue
+                    next_one = seconds + every
+                    yield Frame(name, start + timedelta(seconds=seconds), picture.to_ndarray(format="rgb24"))
+        except (av.FFmpegError, IndexError) as error:  # IndexError: there is no video in it
+            yield Frame(self._path.name, start, None, f"cannot be read on: {_said(error)}")
+
+
+class NetworkCamera(Camera):
+    """A camera in the network: a stream, or an address that gives one picture at a time.
+
+    Parameters
+    ----------
+    address : str
+    every : float
+        Seconds between frames.
+    """
+
+    def __init__(self, address: str, every: float) -> None:
+        super().__init__(re.sub(r"//[^/@]*@", "//", address))
+        self._url, self._every = address, every
+
+    def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
+        """Yield frames as they come; without `follow` those of one connection, else for ever, connecting again."""
+        pause, lost = _FIRST_PAUSE, False
+        while True:
+            got = False
+            try:
+                for picture in self._connection():
+                    got, lost, pause = True, False, _FIRST_PAUSE
+                    moment = datetime.now()
+                    yield Frame(f"{moment:%Y%m%d-%H%M%S.%f}"[:-3], moment, picture)
+                    if self._every >= _HELD_OPEN and follow:
+                        break
+            except (_av().FFmpegError, IndexError) as error:  # IndexError: there is no video in it
+                if not follow:
+                    raise DataError(f"{self.address} gives no picture: {_said(error)}; check the address") from None
+                if not lost:
+                    yield Frame(self.address, datetime.now(), None, f"no connection: {_said(error)}; trying again")
+                lost = True
+            if not follow:
+                return
+            if got:
+                wait(self._every)
+            else:
+                wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _connection(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield pictures at least `every` seconds apart until the connection ends."""
+        options = {"rtsp_transport": "tcp"} if self._url.lower().startswith("rtsp") else {}
+        next_one = -np.inf
+        with _av().open(self._url, timeout=_PATIENCE, options=options) as container:
+            for picture in container.decode(video=0):
+                if time.monotonic() >= next_one:
+                    next_one = time.monotonic() + self._every
+                    yield picture.to_ndarray(format="rgb24")
+
+
+def _av() -> Any:
+    return require("av", extra="camera", purpose="read videos and network cameras")
+
+
+def _said(error: Exception) -> str:
+    return (
+        "there is no video in it" if isinstance(error, IndexError) else str(getattr(error, "strerror", "") or error)
+    )
