@@ -17,7 +17,7 @@ from refold.estimators._parameters import DetectorParameters
 from refold.nets import Ensemble, EnsembleSpec, Moments, Scale, make_scaling, placeholder_scale, scale_of
 from refold.objectives import feature_errors
 from refold.scores import Rebuilding, Remainder, RowScorer
-from refold.train import EnsemblePlan, choose_device, draw_bags, train_ensemble
+from refold.train import EnsemblePlan, choose_device, draw_bags, row_noise, train_ensemble
 
 Array = NDArray[Any]
 Told = Callable[[int, int], None]
@@ -183,7 +183,7 @@ def _train(rebuilding: Rebuilding, raw: Tensor, bags: Tensor, plan: EnsemblePlan
             errors = errors * seen[places].flatten(0, 1)
         return errors.mean() * rebuilding.ensemble.members
 
-    train_ensemble(rebuilding.ensemble, inputs, loss, features.shape[1], bags, plan, told)
+    train_ensemble(rebuilding.ensemble, inputs, loss, row_noise(features.shape[1]), bags, plan, told)
 
 
 def huber(outputs: Tensor, targets: Tensor, activation: nn.Module, reduction: str = "none") -> Tensor:

@@ -3,7 +3,7 @@
 from refold.train._batches import Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
 from refold.train._denoising import DenoisingPlan, hidden_blocks, train_denoiser, wide_noise
-from refold.train._ensemble import EnsemblePlan, draw_bags, train_ensemble
+from refold.train._ensemble import EnsemblePlan, draw_bags, row_noise, train_ensemble, window_noise
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
 from refold.train._listeners import Listener, ProgressBar
@@ -45,12 +45,14 @@ __all__ = [
     "measured",
     "parse_trackers",
     "place",
+    "row_noise",
     "seed_of",
     "this_machine",
     "train",
     "train_denoiser",
     "train_ensemble",
     "wide_noise",
+    "window_noise",
     "with_threads",
     "without",
     "working_bar",

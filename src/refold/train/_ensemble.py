@@ -12,6 +12,7 @@ from refold.nets import Ensemble
 from refold.train._placement import with_threads
 
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
+Corrupt = Callable[[Tensor, torch.Generator], Tensor]
 Told = Callable[[int, int], None]
 
 _WARM_UP = 10
@@ -29,9 +30,6 @@ class EnsemblePlan:
         Records of each member in a step.
     learning_rate : float
         Falls along a half cosine.
-    noise : (low, high)
-        Standard deviations of the Gaussian noise; every record of a batch draws its own, log-uniformly. The network
-        is not told which.
     weight_decay : float
     threads : int
     seed : int
@@ -40,7 +38,6 @@ class EnsemblePlan:
     steps: int = 400
     batch_size: int = 128
     learning_rate: float = 3e-3
-    noise: tuple[float, float] = (0.05, 2.0)
     weight_decay: float = 1e-2
     threads: int = 1
     seed: int = 0
@@ -70,7 +67,7 @@ def train_ensemble(
     net: Ensemble,
     inputs: Tensor,
     loss: BatchLoss,
-    noisy: int,
+    corrupt: Corrupt,
     bags: Tensor,
     plan: EnsemblePlan,
     told: Told | None = None,
@@ -84,8 +81,8 @@ def train_ensemble(
         What the encoder sees of all records, without noise.
     loss : callable
         From outputs (members, B, outputs) and the records' places (members, B) to the sum of the members' errors.
-    noisy : int
-        How many of the inputs get noise, from the first one on; flags of missing cells do not.
+    corrupt : callable
+        From inputs (members, B, inputs) and a generator to what the encoder sees of them.
     bags : Tensor of shape (members, n), bool
     plan : EnsemblePlan
     told : callable, optional
@@ -109,7 +106,7 @@ def train_ensemble(
         for step in range(plan.steps):
             _set_rate(optimizer, plan, step)
             chosen = _draw(places, plan.batch_size, generator).to(inputs.device)
-            outputs = net(_with_noise(inputs[chosen], noisy, plan.noise, generator))
+            outputs = net(corrupt(inputs[chosen], generator))
             value = loss(outputs, chosen)
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
@@ -137,9 +134,44 @@ def _draw(places: Tensor, batch_size: int, generator: torch.Generator) -> Tensor
     return places.gather(1, drawn)
 
 
-def _with_noise(inputs: Tensor, noisy: int, limits: tuple[float, float], generator: torch.Generator) -> Tensor:
+def row_noise(noisy: int, limits: tuple[float, float] = (0.05, 2.0)) -> Corrupt:
+    """Return Gaussian noise of which every record draws its own standard deviation, log-uniformly.
+
+    Parameters
+    ----------
+    noisy : int
+        How many of the inputs get noise, from the first one on; flags of missing cells do not.
+    limits : (low, high)
+        Of the standard deviations. The network is not told which a record has.
+    """
+
+    def corrupt(inputs: Tensor, generator: torch.Generator) -> Tensor:
+        deviations = _deviations(inputs.shape[:2], limits, generator)
+        noise = deviations * torch.randn((*inputs.shape[:2], noisy), generator=generator)
+        return _added(inputs, noise)
+
+    return corrupt
+
+
+def window_noise(steps: int, features: int, limits: tuple[float, float] = (0.05, 2.0)) -> Corrupt:
+    """Return such noise for windows of `steps` times `features` inputs, and beside it one shift of every feature."""
+
+    def corrupt(inputs: Tensor, generator: torch.Generator) -> Tensor:
+        batch = inputs.shape[:2]
+        deviations = _deviations(batch, limits, generator)
+        noise = torch.randn((*batch, steps, features), generator=generator)
+        noise = noise + torch.randn((*batch, 1, features), generator=generator)
+        return _added(inputs, deviations * noise.flatten(2))
+
+    return corrupt
+
+
+def _deviations(batch: torch.Size, limits: tuple[float, float], generator: torch.Generator) -> Tensor:
     low, high = log(limits[0]), log(limits[1])
-    deviations = torch.exp(torch.rand((*inputs.shape[:2], 1), generator=generator) * (high - low) + low)
-    noise = deviations * torch.randn((*inputs.shape[:2], noisy), generator=generator)
+    return torch.exp(torch.rand((*batch, 1), generator=generator) * (high - low) + low)
+
+
+def _added(inputs: Tensor, noise: Tensor) -> Tensor:
+    noisy = noise.shape[-1]
     changed = inputs[..., :noisy] + noise.to(inputs.device)
     return changed if noisy == inputs.shape[-1] else torch.cat([changed, inputs[..., noisy:]], dim=-1)
