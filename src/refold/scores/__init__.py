@@ -7,6 +7,8 @@ from refold.scores._picture_places import bin_sums
 from refold.scores._pictures import SMALLEST_SIDE, PictureMember, PictureScorer, PictureSpec
 from refold.scores._rebuilding import Rebuilding, Remainder
 from refold.scores._rows import PARTS, Reasons, RowScorer
+from refold.scores._series import SeriesScorer, SeriesSpec, Summary
+from refold.scores._series_run import Points, SeriesRun
 from refold.scores._small_pictures import LARGEST_SIDE, SmallPictureScorer, SmallPictureSpec, mean_heat
 
 __all__ = [
@@ -18,12 +20,17 @@ __all__ = [
     "PictureMember",
     "PictureScorer",
     "PictureSpec",
+    "Points",
     "Reasons",
     "Rebuilding",
     "Remainder",
     "RowScorer",
+    "SeriesRun",
+    "SeriesScorer",
+    "SeriesSpec",
     "SmallPictureScorer",
     "SmallPictureSpec",
+    "Summary",
     "Threshold",
     "bin_sums",
     "binomial_limits",

@@ -1,0 +1,458 @@
+"""What autoencoders leave over of windows in time: its level against a drifting reference, its shape, its peaks."""
+
+from dataclasses import asdict, dataclass
+from math import exp, prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from refold._errors import ParameterError
+from refold.nets import Ensemble, EnsembleSpec, Scale, make_scaling, placeholder_scale
+from refold.scores._rebuilding import Rebuilding
+
+Floats = NDArray[np.float64]
+
+_FOLLOWED_IN, _FORGOTTEN_IN = 5.0, 50.0  # levels: how fast the reference follows, and an excursion is forgotten
+_REFUSED = 2.0  # deviations beyond which the reference does not follow
+_RINGING = 0.2  # of the largest deviation lately counts as the usual one: the swing back is no second event
+_EXTREME = 3.0  # deviations from which on an excursion counts as one that may ring
+_SHRINKAGE = 0.1
+PARTS = ("level", "shape", "peak")
+_MARGINS = (1.1, 1.5, 1.5)  # of the highest score in training: what is seen there once may come a little stronger
+_SMALLEST, _SMALLEST_SPREAD = 1e-9, 1e-6
+_QUIETEST, _MOST_WANDERING = 1e-2, 1e4
+_LARGEST = 1 << 16
+
+
+@dataclass(frozen=True)
+class SeriesSpec:
+    """What decides the shape of a scorer of series.
+
+    Parameters
+    ----------
+    raw_shape : tuple of int
+    n_categories : tuple of int
+    exact : bool
+        Whether raw numbers are float64.
+    flags : tuple of int
+        Columns in which cells were missing in training.
+    window : int
+        Samples that the network sees at once.
+    level : int
+        Samples over which what is left over is averaged, at most `window`.
+    ensemble : EnsembleSpec
+    """
+
+    raw_shape: tuple[int, ...]
+    n_categories: tuple[int, ...]
+    exact: bool
+    flags: tuple[int, ...]
+    window: int
+    level: int
+    ensemble: EnsembleSpec
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a description that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> "SeriesSpec":
+        """Rebuild a specification; refuses sizes that no honest file has.
+
+        Raises
+        ------
+        ParameterError
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
+        }
+        values["ensemble"] = EnsembleSpec.from_json(description["ensemble"])
+        spec = cls(**values)
+        sizes = (*spec.raw_shape, *spec.n_categories, *spec.flags, spec.window, spec.level)
+        if not all(type(size) is int and 0 <= size <= _LARGEST for size in sizes) or not spec.raw_shape:
+            raise ParameterError("the sizes of a scorer of series must be whole numbers from 0 to 65536")
+        if not 1 <= spec.level <= spec.window:
+            raise ParameterError("the level of a scorer of series is at least 1 and at most its window")
+        return spec
+
+    def build(self, scale: Scale | None = None) -> "SeriesScorer":
+        """Return a scorer that has learned nothing yet."""
+        known = scale or placeholder_scale(self.raw_shape, self.flags, False)
+        scaling = make_scaling(self.raw_shape, self.n_categories, known, self.exact)
+        sizes = self.window * prod(scaling.input_shape), self.window * prod(scaling.feature_shape)
+        unseen = torch.zeros(len(scaling.categories))
+        rebuilding = Rebuilding(scaling, Ensemble(self.ensemble, *sizes), True, unseen)
+        return SeriesScorer(rebuilding, self.window, self.level)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is left over of windows, in short.
+
+    Parameters
+    ----------
+    level : ndarray of shape (n, features)
+        Mean of seen minus rebuilt over the last `level` samples; 0 where nothing was seen.
+    level_seen : ndarray of shape (n, features), bool
+        Whether anything was.
+    variance : ndarray of shape (n, features)
+        Of what is left over, about its mean in the window.
+    last : ndarray of shape (n, features)
+        What is left over of the last sample.
+    peak : ndarray of shape (n, features)
+        The same minus the level.
+    """
+
+    level: Floats
+    level_seen: NDArray[np.bool_]
+    variance: Floats
+    last: Floats
+    peak: Floats
+
+    @classmethod
+    def of(cls, summaries: Tensor) -> "Summary":
+        """Return what `SeriesScorer.summary` returns (n, 4 * features), as arrays."""
+        level, seen, variance, last = np.split(summaries.detach().cpu().double().numpy(), 4, axis=1)
+        return cls(level, seen > 0.5, variance, last, last - level)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of stretches in time.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    contributions : ndarray of shape (n, features)
+        Of the features, not negative.
+    left : ndarray of shape (n, features)
+        Features minus what is expected of them.
+    """
+
+    scores: Floats
+    contributions: Floats
+    left: Floats
+
+    def __getitem__(self, part: slice) -> "Judged":
+        return Judged(self.scores[part], self.contributions[part], self.left[part])
+
+    @classmethod
+    def joined(cls, first: "Judged", second: "Judged") -> "Judged":
+        """Return the one and then the other."""
+        return cls(
+            np.concatenate([first.scores, second.scores]),
+            np.concatenate([first.contributions, second.contributions]),
+            np.concatenate([first.left, second.left]),
+        )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a series stands: what a run carries from one sample to the next.
+
+    Parameters
+    ----------
+    reference, excursion : ndarray of shape (features,)
+    """
+
+    reference: Floats
+    excursion: Floats
+
+
+class SeriesScorer(nn.Module):
+    """From raw samples in time to what is left over of them, and from that to scores.
+
+    The network rebuilds windows. Three things of what it leaves over are judged: its level over some samples, against
+    a reference that follows slow drift and refuses to follow what is strange; its shape, the variance about the mean
+    of the window; its peaks, single samples beside the level. Features that wander by themselves (temperatures) count
+    less than those that return at once.
+
+    Parameters
+    ----------
+    rebuilding : Rebuilding
+        Of one sample; its ensemble is one of windows.
+    window, level : int
+    """
+
+    reference: Tensor
+    excursion: Tensor
+    refusal: Tensor
+    precision: Tensor
+    extreme: Tensor
+    variance: Tensor
+    peak: Tensor
+    steadiness: Tensor
+    limits: Tensor
+
+    def __init__(self, rebuilding: Rebuilding, window: int, level: int) -> None:
+        super().__init__()
+        self.rebuilding = rebuilding
+        self.window, self.level = window, level
+        size = rebuilding.features
+        for name in ("reference", "excursion"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        for name in ("refusal", "extreme", "variance", "peak", "steadiness"):
+            self.register_buffer(name, torch.ones(size, dtype=torch.float64))
+        self.register_buffer("precision", torch.eye(size, dtype=torch.float64))
+        self.register_buffer("limits", torch.ones(len(PARTS), dtype=torch.float64))
+
+    # --- what is left over -----------------------------------------------------------------------------------------
+
+    def rows(self, raw: Tensor) -> Tensor:
+        """Return what is needed of raw samples (n, columns): inputs, features and what was seen, side by side."""
+        inputs, features, seen = self.rebuilding.inputs(raw)
+        known = torch.ones_like(features)
+        if seen is not None:
+            known = self.rebuilding.scaling.spread_over_features(seen).to(features.dtype)
+        return torch.cat([inputs, features, known], dim=1)
+
+    def split(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs (B, all), features and seen (B, window, features) of windows of `rows`."""
+        size = self.rebuilding.features
+        inputs, features, seen = torch.split(windows, [windows.shape[2] - 2 * size, size, size], dim=2)
+        values, flags = inputs[..., :size], inputs[..., size:]  # all values first: flags get no noise
+        return torch.cat([values.flatten(1), flags.flatten(1)], dim=1), features, seen
+
+    def left_over(self, windows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return features minus what the members rebuild, and what was seen, (B, window, 2 * features).
+
+        Parameters
+        ----------
+        windows : Tensor of shape (B, window, values of `rows`)
+        weights : Tensor of shape (members, B), optional
+            Of the members; None stands for their mean.
+        """
+        inputs, features, seen = self.split(windows)
+        outputs = self.rebuilding.ensemble(inputs)
+        rebuilt = outputs.mean(0) if weights is None else (outputs * weights.unsqueeze(2)).sum(0)
+        return torch.cat([(features - rebuilt.view_as(features)) * seen, seen], dim=2)
+
+    def summary(self, windows: Tensor) -> Tensor:
+        """Return `Summary` of windows (B, window, values of `rows`) as one tensor (B, 4 * features)."""
+        return self.summarised(self.left_over(windows))
+
+    def summarised(self, left: Tensor) -> Tensor:
+        """Return `Summary` of what is left over (B, window, 2 * features) as one tensor (B, 4 * features)."""
+        size = self.rebuilding.features
+        values, seen = left[..., :size], left[..., size:]
+        level, level_seen = _mean(values[:, -self.level :], seen[:, -self.level :])
+        middle, any_seen = _mean(values, seen)
+        variance, _ = _mean((values - middle.unsqueeze(1)).square(), seen)
+        return torch.cat([level, level_seen, variance * any_seen, values[:, -1]], dim=1)
+
+    def first_summaries(self, left: Tensor) -> Tensor:
+        """Return summaries of the stretches in the first window that end before it does, (window - 1, ...).
+
+        Parameters
+        ----------
+        left : Tensor of shape (window, 2 * features)
+            What is left over of the first window. A stretch of fewer samples than a level is averaged over those.
+        """
+        parts = [left[max(0, end - self.level) : end].unsqueeze(0) for end in range(1, self.window)]
+        return torch.cat([self.summarised(part) for part in parts]) if parts else left[:0].repeat(1, 2)
+
+    # --- from what is left over to scores --------------------------------------------------------------------------
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Samples of the stretches that the parts judge."""
+        return self.level, self.window, 1
+
+    @property
+    def following(self) -> float:
+        """Share of a deviation that the reference takes over in one sample."""
+        return 1 / (_FOLLOWED_IN * self.level)
+
+    @property
+    def standing(self) -> Standing:
+        """Where the normal series stood at their ends."""
+        return Standing(array_of(self.reference).copy(), array_of(self.excursion).copy())
+
+    def judged(self, summary: Summary, first: bool, standing: Standing) -> tuple[list[Judged], Standing]:
+        """Return what each part says of the stretches that end in some samples, and where the series stands then.
+
+        Parameters
+        ----------
+        summary : Summary
+            Of one stretch for each sample.
+        first : bool
+            Whether the first sample is the first of the series; stretches that would begin before it are left out.
+        standing : Standing
+            Before them.
+        """
+        skipped = (self.level - 1, self.window - 1) if first else (0, 0)
+        level, seen = summary.level[skipped[0] :], summary.level_seen[skipped[0] :]
+        strayed, reference = follow(level, seen, standing.reference, self.following, array_of(self.refusal))
+        relative, excursion = self._damped(strayed, standing.excursion)
+        parts = [
+            Judged(*self._level_score(relative), strayed),
+            Judged(*self._shape_score(summary.variance[skipped[1] :]), summary.last[skipped[1] :]),
+            Judged(*self._peak_score(summary.peak), summary.peak),
+        ]
+        limits = array_of(self.limits)
+        found = [Judged(part.scores / limit, *_rest(part)) for part, limit in zip(parts, limits, strict=True)]
+        return found, Standing(reference, excursion)
+
+    def _damped(self, strayed: Floats, excursion: Floats) -> tuple[Floats, Floats]:
+        """Return deviations made smaller after a large one, which rings, and the excursion left at the end."""
+        extreme, keep = array_of(self.extreme), exp(-1 / (_FORGOTTEN_IN * self.level))
+        relative = np.empty_like(strayed)
+        for place, deviation in enumerate(strayed):
+            relative[place] = deviation / np.maximum(1, _RINGING * excursion / extreme)
+            excursion = np.maximum(excursion * keep, np.abs(deviation))
+        return relative, excursion
+
+    def _level_score(self, relative: Floats) -> tuple[Floats, Floats]:
+        # einsum, and no library's product: a row gets the same numbers alone or among others
+        parts = np.einsum("ij,jk->ik", relative, array_of(self.precision)) * relative
+        return np.sqrt(np.maximum(parts.sum(1), 0) / relative.shape[1]), np.maximum(parts, 0)
+
+    def _shape_score(self, variance: Floats) -> tuple[Floats, Floats]:
+        parts = variance / array_of(self.variance) * array_of(self.steadiness)
+        return np.sqrt(parts.sum(1)), parts
+
+    def _peak_score(self, peak: Floats) -> tuple[Floats, Floats]:
+        parts = peak**2 / array_of(self.peak)
+        return np.sqrt(parts.max(1)), parts
+
+    # --- learning --------------------------------------------------------------------------------------------------
+
+    def learn(self, summaries: list[Summary]) -> list[Floats]:
+        """Learn what is usual from normal series, each seen by members that have not learned from it.
+
+        Parameters
+        ----------
+        summaries : list of Summary
+            Of one stretch for every sample of each series.
+
+        Returns
+        -------
+        scores : list of ndarray of shape (n - level,)
+            Of the points of each series but the first `level`, by which the reference starts.
+        """
+        wandering = np.mean([wandering_of(each.last) for each in summaries], axis=0)
+        wandering = (1 + wandering) / (1 + wandering.min()) - 1
+        self._learn_shape(summaries, wandering)
+        starts = [each.level[self.level - 1 : 2 * self.level - 1].mean(0) for each in summaries]
+        self._learn_level(summaries, starts, wandering)
+        found, ends = [], []
+        for each, start in zip(summaries, starts, strict=True):
+            parts, end = self.judged(each, True, Standing(start, np.zeros_like(start)))
+            found.append(self._points(parts))
+            ends.append(end)
+        self.reference.copy_(torch.from_numpy(np.mean([end.reference for end in ends], axis=0)))
+        self.excursion.copy_(torch.from_numpy(np.mean([end.excursion for end in ends], axis=0)))
+        highest = np.max([np.max(points, axis=1) for points in found if points.size], axis=0)
+        limits = np.maximum(highest, _SMALLEST) * np.array(_MARGINS)
+        self.limits.copy_(torch.from_numpy(limits))
+        return [np.max(points / limits[:, None], axis=0) for points in found]
+
+    def _points(self, parts: list[Judged]) -> Floats:
+        """Return the scores (parts, n - level) of the points of a series but the first ones."""
+        each = [point_scores(part.scores, size) for part, size in zip(parts, self.sizes, strict=True)]
+        return np.stack([points[self.level :] for points in each])
+
+    def _learn_shape(self, summaries: list[Summary], wandering: Floats) -> None:
+        variance = np.concatenate([each.variance[self.window - 1 :] for each in summaries]).mean(0)
+        peak = np.concatenate([each.peak for each in summaries])
+        steadiness = 1 / np.sqrt(1 + wandering)
+        self.variance.copy_(torch.from_numpy(variance + _SMALLEST_SPREAD**2))
+        self.peak.copy_(torch.from_numpy(np.mean(peak**2, axis=0) + _SMALLEST_SPREAD**2))
+        self.steadiness.copy_(torch.from_numpy(steadiness / steadiness.sum()))
+
+    def _learn_level(self, summaries: list[Summary], starts: list[Floats], wandering: Floats) -> None:
+        unlimited = np.full_like(wandering, 1e9)
+        loose = self._settled(summaries, starts, unlimited)
+        refusal = _REFUSED * (np.sqrt(np.mean(loose**2, axis=0)) + _SMALLEST_SPREAD) * np.sqrt(1 + wandering)
+        strayed = self._settled(summaries, starts, refusal)
+        covariance = strayed.T @ strayed / len(strayed)
+        variances = np.diag(covariance)
+        wide = (1 - _SHRINKAGE) * covariance + np.diag(_SHRINKAGE * variances + variances * wandering)
+        wide += _SMALLEST * np.eye(len(wide))
+        self.refusal.copy_(torch.from_numpy(refusal))
+        self.precision.copy_(torch.from_numpy(np.linalg.inv(wide)))
+        self.extreme.copy_(torch.from_numpy(_EXTREME * np.sqrt(np.diag(wide))))
+
+    def _settled(self, summaries: list[Summary], starts: list[Floats], refusal: Floats) -> Floats:
+        """Return how far the levels of all series stray, without the first ones of each if others are left."""
+        found = []
+        for each, start in zip(summaries, starts, strict=True):
+            level, seen = each.level[self.level - 1 :], each.level_seen[self.level - 1 :]
+            strayed, _ = follow(level, seen, start, self.following, refusal)
+            found.append(strayed[self.level :] if len(strayed) > self.level else strayed)
+        return np.concatenate(found)
+
+
+def _rest(part: Judged) -> tuple[Floats, Floats]:
+    return part.contributions, part.left
+
+
+def _mean(values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of values (B, samples, features) over the samples that were seen, and whether any was."""
+    count = seen.sum(1)
+    return (values * seen).sum(1) / count.clamp(min=1), (count > 0).to(values.dtype)
+
+
+def array_of(values: Tensor) -> Floats:
+    """Return numbers of the scorer as an array."""
+    array: Floats = values.detach().cpu().numpy()
+    return array
+
+
+def follow(
+    levels: Floats, seen: NDArray[np.bool_], reference: Floats, share: float, refusal: Floats
+) -> tuple[Floats, Floats]:
+    """Return how far levels (n, features) stray from a reference that follows them, and where that is at the end.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n, features)
+    seen : ndarray of shape (n, features), bool
+    reference : ndarray of shape (features,)
+        At the start.
+    share : float
+        Of a deviation that the reference takes over each time.
+    refusal : ndarray of shape (features,)
+        It follows deviations up to this wholly, beyond twice of it not at all.
+    """
+    strayed = np.where(seen, levels, np.nan)
+    for place in range(len(strayed)):
+        deviation = np.nan_to_num(strayed[place] - reference)
+        strayed[place] = deviation
+        reference = reference + share * deviation * np.clip(2 - np.abs(deviation) / refusal, 0, 1)
+    return strayed, reference
+
+
+def wandering_of(left: Floats) -> Floats:
+    """Return by how much the variance of features (n, features) in time is to be widened because they wander.
+
+    0 for white noise; the more, the smaller the steps are beside the spread (after von Neumann 1941).
+    """
+    steps = np.mean(np.diff(left, axis=0) ** 2, axis=0) / 2
+    quietness = np.clip(steps / (left.var(axis=0) + 1e-12), _QUIETEST, 1)
+    widened: Floats = np.minimum(1 / quietness**2 - 1, _MOST_WANDERING)
+    return widened
+
+
+def point_scores(scores: Floats, size: int) -> Floats:
+    """Return the scores of all points of a series (n + size - 1,) from those of its stretches (n,) of `size` samples.
+
+    A point's score is the lower quartile of those of the stretches that hold it.
+    """
+    places = np.arange(len(scores) + size - 1)
+    return quartiles(scores, np.clip(places - size + 1, 0, None), np.minimum(places + 1, len(scores)), size)
+
+
+def quartiles(scores: Floats, starts: NDArray[np.intp], ends: NDArray[np.intp], size: int) -> Floats:
+    """Return the lower quartile of ``scores[starts[i]:ends[i]]``, most of which have `size` values."""
+    found = np.empty(len(starts))
+    whole = ends - starts == size
+    if whole.any():
+        views = np.lib.stride_tricks.sliding_window_view(scores, size)
+        found[whole] = np.quantile(views[starts[whole]], 0.25, axis=1)
+    for place in np.flatnonzero(~whole):
+        found[place] = np.quantile(scores[starts[place] : ends[place]], 0.25)
+    return found
