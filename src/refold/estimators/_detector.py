@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,19 @@ from refold.estimators._judging import Judge, PictureJudge, RowJudge, SmallPictu
 from refold.estimators._parameters import DetectorParameters
 from refold.estimators._preparing import as_fitted, check_enough, check_values
 from refold.estimators._reading import ReadsRecords
+from refold.estimators._series_judging import SeriesJudge, assembled
+from refold.estimators._series_of_detector import (
+    Event,
+    PointScore,
+    explained_series,
+    found_events,
+    judged_series,
+    learned_series,
+    series_threshold,
+    streamed,
+    timeline_of,
+)
+from refold.estimators._timeline import Timeline
 from refold.estimators._trimming import contaminated_share
 from refold.scores import SMALLEST_SIDE, Calibration, Threshold, binomial_limits
 from refold.train import working_bar
@@ -78,7 +91,8 @@ class Detector(
     learned from tell which score is too high: at most a share `false_alarm_rate` of normal records is flagged.
 
     Records are rows of an array or a table (with texts, truth values, dates and missing cells), grey or colour
-    pictures of any size, or files and folders of these.
+    pictures of any size, or files and folders of these. With `window` or `time` the rows are samples of series: each
+    is judged by the windows that hold it, `events` joins what is strange, and `stream` scores samples as they arrive.
 
     Parameters
     ----------
@@ -106,6 +120,8 @@ class Detector(
         ``decision_function(X) = score_samples(X) - offset_``.
     adapter_ : object
         How the user's records become numbers.
+    timeline_ : object
+        For series: columns of times and entities, and the usual step.
     n_features_in_ : int
         Columns of the data, or values of a picture; 1 for pictures of different sizes.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -119,6 +135,10 @@ class Detector(
     usual one, with score 0. Columns of files and of pyarrow tables are found by name, and new ones are left aside;
     tables of pandas and polars must have the fitted columns in the fitted order, as scikit-learn asks. A column that
     is missing is an error.
+
+    For series: a sample's score is known a window later; missing samples add nothing, and after more than a window of
+    them a series begins anew. The reference that scores are measured from follows slow drift and refuses to follow
+    what is strange. A score of 1 is what normal samples never reached, with a margin.
 
     The source of the score: denoising autoencoders over a wide range of noise (after Sattarov et al., KDD 2025), and
     the nearest neighbour in (record; residual). The threshold is split-conformal (Bates et al. 2023).
@@ -142,6 +162,7 @@ class Detector(
 
     judge_: Judge
     calibration_: Calibration
+    timeline_: Timeline
     threshold_: float
 
     # --- learning --------------------------------------------------------------------------------------------
@@ -236,6 +257,10 @@ class Detector(
         scores : ndarray of shape (n,), float64
             For rows, 0 is a usual normal record and 1 a normal deviation stranger.
         """
+        check_is_fitted(self)
+        if isinstance(self.judge_, SeriesJudge):
+            opened = self._open_series(X)
+            return assembled(judged_series(self, opened), opened.size)
         return np.concatenate(list(self.score_chunks(X)))
 
     def score_chunks(self, X: Any) -> Iterator[Scores]:
@@ -251,8 +276,45 @@ class Detector(
         scores : ndarray of shape (k,), float64
         """
         check_is_fitted(self)
+        if isinstance(self.judge_, SeriesJudge):
+            yield self.anomaly_score(X)
+            return
         for chunk in self._judged_chunks(X):
             yield self.judge_.scores(chunk).astype(np.float64)
+
+    def stream(self, samples: Iterable[Any]) -> Iterator[PointScore]:
+        """Yield the score of every sample of series that arrive, the same as `anomaly_score` gives for all at once.
+
+        A sample's score is known a window after it, since all windows that hold it judge it; those of the last ones
+        come when `samples` end. Memory does not grow with their number.
+
+        Parameters
+        ----------
+        samples : iterable
+            Of single samples (ndarray of shape (columns,), or dicts of columns), or of arrays or tables of some.
+
+        Yields
+        ------
+        score : PointScore
+        """
+        check_is_fitted(self)
+        return streamed(self, samples)
+
+    def events(self, X: Any) -> list[Event]:
+        """Return what is not normal in series: where it starts, ends and peaks, and in which columns.
+
+        Parameters
+        ----------
+        X : array-like, table, path or list of paths
+            Samples of the kind that was fitted.
+
+        Returns
+        -------
+        events : list of Event
+            In the order of their starts.
+        """
+        check_is_fitted(self)
+        return found_events(self, self._open_series(X))
 
     def score_samples(self, X: Any) -> Scores:
         """Return the opposite of `anomaly_score`, as scikit-learn has it: lower is stranger."""
@@ -322,6 +384,9 @@ class Detector(
         explanations : list of Explanation
             One a row: the shares of its cells in the score, the values expected instead, and a sentence.
         """
+        check_is_fitted(self)
+        if isinstance(self.judge_, SeriesJudge):
+            return explained_series(self, self._open_series(X))
         judge = self._row_judge("explain")
         found: list[Explanation] = []
         for numbers in self._judged_chunks(X):
@@ -359,7 +424,8 @@ class Detector(
         """
         flagged = self.predict(X) == -1
         rate, size = self.promised_false_alarm_rate_, len(flagged)
-        low, high = binomial_limits(size, rate, len(self.calibration_.scores))
+        alike = self.judge_.spec.level if isinstance(self.judge_, SeriesJudge) else 1  # neighbours in time
+        low, high = binomial_limits(max(1, size // alike), rate, max(1, len(self.calibration_.scores) // alike))
         return FalseAlarms(rate, float(flagged.mean()), low, high, size)
 
     def scorer(self) -> Callable[[Any], float]:
@@ -419,6 +485,9 @@ class Detector(
 
     def _fit(self, X: Any) -> None:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if self.window is not None or self.time is not None or self.group is not None:
+            self._fit_series(self._open(X), seed)
+            return
         opened = self._opened(X)
         if isinstance(opened, Pictures):
             self._fit_pictures(opened, seed)
@@ -443,6 +512,31 @@ class Detector(
         self._learn(
             lambda told, kept: judge_of(self, self.adapter_, learned[kept], seed, told), learned, others, seed
         )
+
+    def _fit_series(self, opened: Source | Stream, seed: int) -> None:
+        if self.contamination is not None:
+            raise ParameterError("contamination is for records that stand for themselves; give normal series")
+        check_enough(opened.size)
+        self._check_columns(opened, reset=True)
+        self._refuse_pictures(opened)
+        self.frame_, self.contamination_ = opened.frame, 0.0
+        self.timeline_ = timeline_of(self, opened)
+        with working_bar(1, bool(self.verbose)) as bar:
+            self.judge_, self.decision_scores_ = learned_series(self, opened, seed, bar(0))
+        self._set_threshold(self.decision_scores_)
+
+    def _open_series(self, X: Any) -> Source | Stream:
+        opened = self._open(X)
+        self._check_columns(opened, reset=False)
+        return opened
+
+    @staticmethod
+    def _refuse_pictures(opened: Source | Stream) -> None:
+        values = opened.values if isinstance(opened, Source) else opened.head
+        if isinstance(values, np.ndarray) and values.ndim != 2:
+            raise DataError(
+                f"a series is an array (samples, columns), and X has the shape {values.shape}; reshape it"
+            )
 
     def _fit_pictures(self, pictures: Pictures, seed: int) -> None:
         check_enough(pictures.size)
@@ -507,7 +601,10 @@ class Detector(
 
     def _set_threshold(self, scores: Scores) -> None:
         self.calibration_ = Calibration(scores)
-        promise = self.calibration_.threshold(self.false_alarm_rate)
+        if isinstance(self.judge_, SeriesJudge):
+            promise = series_threshold(self.calibration_, self.false_alarm_rate, self.judge_.spec.level)
+        else:
+            promise = self.calibration_.threshold(self.false_alarm_rate)
         self.promised_false_alarm_rate_ = promise.promised
         if self.threshold is None and self.contamination is None:
             self._warn_of_promise(promise)
@@ -521,9 +618,11 @@ class Detector(
 
     def _warn_of_promise(self, promise: Threshold) -> None:
         if not promise.kept:
-            needed = int(np.ceil(1 / self.false_alarm_rate - 1e-9)) - 1
+            alike = self.judge_.spec.level if isinstance(self.judge_, SeriesJudge) else 1
+            needed = (int(np.ceil(1 / self.false_alarm_rate - 1e-9)) - 1) * alike
+            what = "samples in time" if alike > 1 else "records"
             warnings.warn(
-                f"{len(self.calibration_.scores)} normal records cannot promise a false-alarm rate of "
+                f"{len(self.calibration_.scores)} normal {what} cannot promise a false-alarm rate of "
                 f"{self.false_alarm_rate:g}, which needs {needed}; promised is {promise.promised:.2g}",
                 RefoldWarning,
                 stacklevel=6,
@@ -582,7 +681,9 @@ class Detector(
     def _row_judge(self, method: str) -> RowJudge:
         check_is_fitted(self)
         if not isinstance(self.judge_, RowJudge):
-            raise ParameterError(f"{method} is for rows, and this detector was fitted on pictures; use heat_maps")
+            kind = self.judge_.kind
+            advice = "; use heat_maps" if kind != SeriesJudge.kind else ""
+            raise ParameterError(f"{method} is for rows, and this detector was fitted on {kind}{advice}")
         return self.judge_
 
     def _picture_judge(self) -> PictureJudge | SmallPictureJudge:
@@ -594,6 +695,11 @@ class Detector(
     def _check_holds_values(self, numbers: Array) -> None:
         if numbers.dtype.kind == "f" and np.isnan(numbers).all():
             raise DataError("X holds no value at all, every cell is missing; give at least one column with values")
+
+    def _measurement_names(self) -> list[str]:
+        if isinstance(self.adapter_, TableAdapter):
+            return [column.name for column in self.adapter_.columns]
+        return self._column_names()
 
     def _column_names(self) -> list[str]:
         names = getattr(self, "feature_names_in_", None)

@@ -50,8 +50,8 @@ def export_detector(model: Detector, path: str | os.PathLike[str]) -> ExportRepo
     judge = model.judge_
     if not isinstance(judge, RowJudge):
         raise ModelFileError(
-            "a detector of pictures cannot be written as ONNX: its maps are joined outside of the network; use "
-            "refold itself"
+            f"a detector of {judge.kind} cannot be written as ONNX: what its network gives is joined outside of it; "
+            "use refold itself"
         )
     scorer, calibration = copy.deepcopy(judge.module).cpu().eval(), copy.deepcopy(model.calibration_).cpu()
     graph = _ScoreGraph(scorer, calibration, model.threshold_).eval()

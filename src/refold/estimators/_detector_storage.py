@@ -17,6 +17,8 @@ from refold.data import adapter_from_json
 from refold.estimators._detector import Detector
 from refold.estimators._judging import Judge, RowJudge, blank_judge
 from refold.estimators._parameters import DetectorParameters
+from refold.estimators._series_judging import SeriesJudge
+from refold.estimators._timeline import Timeline
 from refold.files import ModelFile, write_model_file
 from refold.scores import Calibration
 from refold.train import choose_device
@@ -40,6 +42,7 @@ def save_detector(model: Detector, path: str | os.PathLike[str]) -> None:
         "fitted": {name: getattr(model, name) for name in _FITTED},
         "calibrated": len(model.calibration_.scores),
         "learned": len(model.decision_scores_),
+        "timeline": model.timeline_.to_json() if isinstance(model.judge_, SeriesJudge) else None,
         "feature_names": [str(name) for name in getattr(model, "feature_names_in_", ())],
     }
     tensors = {_JUDGE + name: tensor for name, tensor in model.judge_.module.state_dict().items()}
@@ -99,17 +102,27 @@ def _judge(description: dict[str, Any], tensors: dict[str, Tensor], name: str, f
 
 def _check_fits(model: Detector, name: str) -> None:
     judge = model.judge_
-    if not isinstance(judge, RowJudge):
+    if not isinstance(judge, RowJudge | SeriesJudge):
         return
     adapter = model.adapter_
     if adapter is None or adapter.shape != judge.spec.raw_shape or adapter.n_categories != judge.spec.n_categories:
         raise ModelFileError(f"{name!r} is damaged: its network does not fit its data")
 
 
+def _timeline(description: Any, name: str) -> Timeline:
+    timeline = Timeline(**description)
+    names = all(column is None or isinstance(column, str) for column in (timeline.time, timeline.group))
+    if not names or not (timeline.step is None or (type(timeline.step) is float and timeline.step > 0)):
+        raise ModelFileError(f"{name!r} is damaged: it does not say how its samples lie in time")
+    return timeline
+
+
 def _restore(model: Detector, header: dict[str, Any], calibration: Tensor, training: Tensor, name: str) -> None:
     for key in _FITTED:
         setattr(model, key, header["fitted"][key])
     names = header["feature_names"]
+    if isinstance(model.judge_, SeriesJudge):
+        model.timeline_ = _timeline(header["timeline"], name)
     figures = (model.threshold_, model.promised_false_alarm_rate_, model.contamination_)
     sound = (
         calibration.dim() == training.dim() == 1

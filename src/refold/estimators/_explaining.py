@@ -46,8 +46,19 @@ def explain_rows(
     judge: RowJudge, adapter: Adapter, names: Sequence[str], numbers: NDArray[Any], threshold: float
 ) -> list[Explanation]:
     """Return why encoded rows are as strange as they are."""
-    scores = judge.scores(numbers)
-    shares, expected = judge.reasons(numbers)
+    return explanations(adapter, names, numbers, judge.scores(numbers), *judge.reasons(numbers), threshold)
+
+
+def explanations(
+    adapter: Adapter,
+    names: Sequence[str],
+    numbers: NDArray[Any],
+    scores: NDArray[np.float64],
+    shares: NDArray[Any],
+    expected: NDArray[Any],
+    threshold: float,
+) -> list[Explanation]:
+    """Return explanations of encoded rows (n, columns) whose shares and expected values are known."""
     values = _in_own_units(adapter, names, numbers)
     instead = _in_own_units(adapter, names, expected)
     found = []

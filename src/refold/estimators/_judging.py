@@ -13,12 +13,14 @@ from refold.data import Adapter, Pictures
 from refold.estimators._parameters import DetectorParameters
 from refold.estimators._picture_detection import fit_pictures
 from refold.estimators._row_detection import RowSpec, Told, fit_rows, row_spec
+from refold.estimators._series_judging import SeriesJudge
 from refold.estimators._small_picture_detection import fit_small_pictures
 from refold.scores import (
     LARGEST_SIDE,
     PictureScorer,
     PictureSpec,
     RowScorer,
+    SeriesSpec,
     SmallPictureScorer,
     SmallPictureSpec,
     in_channels,
@@ -219,7 +221,12 @@ def judge_of(
 
 SPECS: dict[str, tuple[Any, Any]] = {
     judge.kind: (spec, judge)
-    for spec, judge in ((RowSpec, RowJudge), (PictureSpec, PictureJudge), (SmallPictureSpec, SmallPictureJudge))
+    for spec, judge in (
+        (RowSpec, RowJudge),
+        (PictureSpec, PictureJudge),
+        (SmallPictureSpec, SmallPictureJudge),
+        (SeriesSpec, SeriesJudge),
+    )
 }
 
 

@@ -227,6 +227,18 @@ class DetectorParameters:
         choice("auto") | whole(2),
         "Normal records that others are compared with and that are kept in the model; 'auto' is at most 10,000.",
     )
+    window: int | Literal["auto"] | None = declare(
+        None,
+        nothing() | choice("auto") | whole(2, 4096),
+        "For samples in the order of time: how many are looked at together; 'auto' is a period of the series, or 10. "
+        "None: every record stands for itself.",
+    )
+    time: str | None = declare(
+        None, nothing() | text("a column's name"), "Column of times, for series; without it samples are regular."
+    )
+    group: str | None = declare(
+        None, nothing() | text("a column's name"), "Column of machines or sensors, for series: each has its own."
+    )
     missing: Literal["auto", "mask", "error"] = declare(
         "auto",
         choice("auto", "mask", "error"),

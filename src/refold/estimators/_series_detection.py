@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 _STEPS, _BATCH = 100, 64
 _LEVEL = 10
-_WITHOUT_PERIOD, _SHORTEST, _LONGEST = 20, 10, 64
+_SHORTEST, _LONGEST = 10, 64
 _PERIODIC = 0.3  # correlation of a series with itself one period later from which on it is thought periodic
 _WINDOWS_AT_ONCE = 512
 _MOST_LOOKED_AT = 20_000
@@ -52,7 +52,7 @@ def window_of(series: list[Array]) -> int:
     inner = similar[1:-1]
     peaks = 1 + np.flatnonzero((inner > similar[:-2]) & (inner >= similar[2:]) & (inner > _PERIODIC))
     fitting = peaks[peaks >= _SHORTEST]
-    return int(fitting[np.argmax(similar[fitting])]) if len(fitting) else _WITHOUT_PERIOD
+    return int(fitting[np.argmax(similar[fitting])]) if len(fitting) else _LEVEL
 
 
 def fit_series(

@@ -24,7 +24,11 @@ _ALIGNED = 16  # numbers; a row of float32 that is a multiple of these starts wh
 
 
 def apply_in_blocks(
-    function: Callable[[Tensor], Tensor], records: NDArray[Any], device: torch.device, operations: int = 0
+    function: Callable[[Tensor], Tensor],
+    records: NDArray[Any],
+    device: torch.device,
+    operations: int = 0,
+    largest: int | None = None,
 ) -> NDArray[Any]:
     """Return ``function(records)`` computed in blocks of one fixed size, the last one padded.
 
@@ -41,12 +45,15 @@ def apply_in_blocks(
     device : torch.device
     operations : int
         Floating-point operations for one record; blocks of much work are smaller.
+    largest : int, optional
+        Most records of a block, a power of two; for records that come one at a time.
 
     Returns
     -------
     results : ndarray of shape (n, ...)
     """
     block = block_size(records.shape[1:], operations)
+    block = block if largest is None else min(block, largest)
     starts = range(0, len(records), block)
 
     def compute(start: int) -> NDArray[Any]:
