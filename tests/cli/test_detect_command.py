@@ -201,3 +201,35 @@ def test_an_array_of_pictures_is_learned_and_judged(tmp_path):
     result = run("detect", model, tmp_path / "p.npy", "-o", tmp_path / "s.csv")
     assert "your own, which promises nothing" in result.stderr
     assert pandas.read_csv(tmp_path / "s.csv").flagged.any()
+
+
+def turning(count, seed):
+    """A machine's readings, one a minute."""
+    rng = np.random.default_rng(seed)
+    angle = 2 * np.pi * np.arange(count) / 20
+    readings = np.stack([np.sin(angle), np.cos(angle)], axis=1) + rng.normal(0, 0.1, (count, 2))
+    table = pandas.DataFrame(readings, columns=["speed", "current"])
+    return table.assign(when=pandas.date_range("2026-01-01", periods=count, freq="min").astype(str))
+
+
+def test_series_are_learned_and_judged_with_events_and_a_page(tmp_path):
+    turning(800, 0).to_csv(tmp_path / "normal.csv", index=False)
+    today = turning(300, 1).assign(bad=0)
+    today.loc[150:170, ["speed", "bad"]] += [2, 1]
+    today.to_csv(tmp_path / "today.csv", index=False)
+    model = tmp_path / "m.safetensors"
+    words = ["--for", "detect", "--time", "when", "--false-alarm-rate", "0.02", "--random-state", "0", "-o", model]
+    assert "learned what is normal from 800" in run("fit", tmp_path / "normal.csv", *words).stderr
+    words = ["-o", tmp_path / "s.csv", "--report", tmp_path / "r.html", "--labels", "bad", "--json"]
+    result = run("detect", model, tmp_path / "today.csv", *words)
+    found, answer = pandas.read_csv(tmp_path / "s.csv"), json.loads(result.stdout)
+    assert list(found.columns) == ["when", "score", "p_value", "flagged", "event", "reason"] and len(found) == 300
+    event = max(answer["events"], key=lambda event: event["score"])
+    assert next(iter(event["channels"])) == "speed" and "2026-01-01" in event["start_time"]
+    assert found.flagged[155:165].all() and (found.event.notna() == found.flagged).all()
+    assert f"{len(answer['events'])} events" in result.stderr
+    page = (tmp_path / "r.html").read_text()
+    for text in ("Score in time", "Events", "speed", event["start_time"]):
+        assert text in page
+    assert run("detect", model, tmp_path / "today.csv", "--quiet").stdout.count("\n") == 301
+    assert json.loads(run("info", model, "--json").stdout)["kind"] == "Detector"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from refold.plots import DetectionReport, StrangeRecord, detection_page, heat_over, score_histogram
+from refold.plots import DetectionReport, StrangeRecord, detection_page, heat_over, score_curve, score_histogram
 
 
 def axes_of(scores, threshold=2.0):
@@ -61,3 +61,11 @@ def test_the_page_names_records_reasons_and_captions():
     for text in ("row 7", "pressure 8.1, expected 3.2 (pressure 90%)", "at most 1%", "7.png: flagged", "flagged"):
         assert text in page
     assert "age 1%" not in page
+
+
+def test_a_long_curve_keeps_its_single_peaks():
+    scores = np.zeros(100_000)
+    scores[54_321] = 7.0
+    axes = score_curve(scores, 1.0, [(54_300, 54_340)]).axes[0]
+    values = axes.lines[0].get_ydata()
+    assert len(values) <= 2_000 and max(values) == 7.0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from refold._errors import DataError, ModelFileError, ParameterError
 from refold._parameters import check_parameters
 from refold.cli._commands import check_folder, check_options, check_output, column_of, open_data, without
+from refold.cli._detecting_series import SeriesFound, event_rows, events_as_json, judge_series, series_tables
 from refold.cli._talk import say, working_progress
 from refold.data import (
     Pictures,
@@ -30,7 +31,6 @@ from refold.data import (
 from refold.estimators import (
     Detector,
     DetectorParameters,
-    binomial_limits,
     chunk_rows,
     load,
     memory_for_buffers,
@@ -55,7 +55,12 @@ def fit_detector(
     check_options(parameters, DetectorParameters, "detect")
     model = Detector(**parameters, verbose=0 if quiet else 1)
     check_parameters(model)
-    opened = open_any(model, data, drop, quiet)
+    series = any(value is not None for value in (model.window, model.time, model.group))
+    opened = (
+        without(open_data(data, quiet, None, memory_for_records(model)), drop)
+        if series
+        else (open_any(model, data, drop, quiet))
+    )
     _check_any(opened)
     start = time.perf_counter()
     model.fit(opened)
@@ -118,6 +123,7 @@ class _Found:
     strangest: list[tuple[float, int, Any]] = field(default_factory=list)
     labels: list[NDArray[np.int8]] = field(default_factory=list)
     most: int = _IN_TABLE
+    series: SeriesFound | None = None
 
     def add(self, scores: NDArray[np.float64], start: int, records: Any) -> None:
         """Add the scores of some records; `records` gives one by its place among them."""
@@ -173,7 +179,10 @@ def detect(model_path: Path, data: str, wishes: DetectWishes) -> dict[str, Any]:
         )
     if wishes.max_memory is not None:
         model.set_params(max_memory=wishes.max_memory)
-    opened = open_any(model, data, (), wishes.quiet)
+    if model.is_of_series:
+        opened: Any = open_data(data, wishes.quiet, None, memory_for_records(model))
+    else:
+        opened = open_any(model, data, (), wishes.quiet)
     if isinstance(opened, Pictures) and (wishes.keep or wishes.labels):
         raise ParameterError("--keep and --labels name columns of a table, and the data are pictures")
     if wishes.maps is not None and not isinstance(opened, Pictures):
@@ -182,12 +191,30 @@ def detect(model_path: Path, data: str, wishes: DetectWishes) -> dict[str, Any]:
     if wishes.maps is not None and isinstance(opened, Pictures):
         _check_maps(wishes.maps, opened)
     _check_columns(opened, wishes)
+    if model.is_of_series:
+        return _detect_in_series(model, opened, wishes)
     found = _Found()
     if wishes.output is None:
         _to_stdout(table for table, _ in _judged(model, opened, wishes, found))
     else:
         _to_file(model, opened, wishes, found)
     return _told(model, opened, wishes, found)
+
+
+def _detect_in_series(model: Detector, opened: Any, wishes: DetectWishes) -> dict[str, Any]:
+    series = judge_series(model, opened, wishes.quiet)
+    tables = series_tables(model, opened, series, wishes.keep)
+    if wishes.output is None:
+        _to_stdout(tables)
+    else:
+        with RecordWriter(wishes.output, opened.size) as writer:
+            for table in tables:
+                as_numbers = wishes.output.suffix.lower() == ".npy"
+                writer.write(table["score"].to_numpy() if as_numbers else table)
+    found = _Found(scores=[series.scores], series=series)
+    if wishes.labels is not None:
+        found.labels = [_as_labels(column_of(chunk, wishes.labels)) for chunk in opened.chunks(_ROWS_AT_ONCE)]
+    return _told(model, opened, wishes, found) | {"events": events_as_json(series.events)}
 
 
 def _check_wishes(wishes: DetectWishes) -> None:
@@ -343,7 +370,8 @@ def _told(model: Detector, opened: Any, wishes: DetectWishes, found: _Found) -> 
     if wishes.report is not None:
         _write_report(model, opened, wishes, found, scores, result)
     if not wishes.quiet:
-        say(f"flagged {flagged} of {len(scores)} records ({flagged / len(scores):.2%}; threshold: {_promise(model)})")
+        what = "records" if found.series is None else f"samples, {len(found.series.events)} events"
+        say(f"flagged {flagged} of {len(scores)} {what} ({flagged / len(scores):.2%}; threshold: {_promise(model)})")
         if found.labels:
             say(f"labels: {_of_labels(result)}")
         if wishes.maps is not None and not flagged:
@@ -381,9 +409,7 @@ def _by_labels(model: Detector, scores: NDArray[np.float64], strange: NDArray[np
     if not strange.all():
         normal = int(np.sum(~strange))
         figures["false_alarms_observed"] = float(above[~strange].mean())
-        figures["false_alarms_expected"] = binomial_limits(
-            normal, model.promised_false_alarm_rate_, len(model.calibration_.scores)
-        )
+        figures["false_alarms_expected"] = model.alarm_limits(normal)
     return figures
 
 
@@ -398,6 +424,9 @@ def _write_report(
     from refold.plots import DetectionReport, detection_page, write_page
 
     assert wishes.report is not None
+    if found.series is not None:
+        _write_series_report(model, wishes.report, found.series, result)
+        return
     entries = found.in_order()
     pictures = isinstance(opened, Pictures)
     lead = f"{result['flagged']} of {len(scores)} records are flagged as not normal; threshold: {_promise(model)}."
@@ -413,6 +442,24 @@ def _write_report(
         hottest=model.heat_limit() if pictures else 1.0,
     )
     write_page(detection_page(report), wishes.report)
+
+
+def _write_series_report(model: Detector, path: Path, series: SeriesFound, result: dict[str, Any]) -> None:
+    from refold.plots import SeriesReport, series_page, write_page
+
+    grouped = any(event.entity for event in series.events)
+    report = SeriesReport(
+        title="What is not normal",
+        lead=f"{len(series.events)} events in {len(series.scores)} samples; threshold: {_promise(model)}.",
+        normal_scores=model.calibration_.scores.cpu().numpy(),
+        scores=series.scores,
+        threshold=model.threshold_,
+        figures=_figures(model, result),
+        events=[(event.start, event.end) for event in series.events],
+        header=("start", "end", *(("entity",) if grouped else ()), "score", "p-value", "columns", "why"),
+        rows=event_rows(series.events),
+    )
+    write_page(series_page(report), path)
 
 
 def _figures(model: Detector, result: dict[str, Any]) -> list[tuple[str, object]]:

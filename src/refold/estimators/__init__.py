@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from refold.estimators._exporting import ExportReport, export
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
+    from refold.estimators._series_of_detector import (
+        Event,
+        EventFinder,
+        PointScore,
+        judged_series,
+        reasons_of,
+        with_times,
+    )
     from refold.estimators._storage import inspect_file, load
     from refold.scores import binomial_limits
 
@@ -21,17 +29,23 @@ __all__ = [
     "AutoencoderParameters",
     "Detector",
     "DetectorParameters",
+    "Event",
+    "EventFinder",
     "Explanation",
     "ExportReport",
     "FalseAlarms",
     "PCABaseline",
+    "PointScore",
     "binomial_limits",
     "chunk_rows",
     "export",
     "inspect_file",
+    "judged_series",
     "load",
     "memory_for_buffers",
     "memory_for_records",
+    "reasons_of",
+    "with_times",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -39,13 +53,19 @@ __getattr__, __dir__ = lazy_names(
     {
         "Autoencoder": "._autoencoder",
         "Detector": "._detector",
+        "Event": "._series_of_detector",
+        "EventFinder": "._series_of_detector",
         "Explanation": "._explaining",
         "ExportReport": "._exporting",
         "FalseAlarms": "._detector",
         "binomial_limits": "refold.scores",
         "chunk_rows": "._records",
         "export": "._exporting",
+        "PointScore": "._series_of_detector",
         "inspect_file": "._storage",
+        "judged_series": "._series_of_detector",
+        "reasons_of": "._series_of_detector",
+        "with_times": "._series_of_detector",
         "load": "._storage",
         "memory_for_buffers": "._preparing",
         "memory_for_records": "._preparing",

@@ -242,6 +242,11 @@ class Detector(
                 self._place_threshold(max(self.threshold_, (highest + float(caught.min())) / 2))
         return self
 
+    @property
+    def is_of_series(self) -> bool:
+        """Whether it was fitted on series."""
+        return isinstance(getattr(self, "judge_", None), SeriesJudge)
+
     # --- judging -----------------------------------------------------------------------------------------------
 
     def anomaly_score(self, X: Any) -> Scores:
@@ -423,10 +428,22 @@ class Detector(
             Normal records of the kind that was fitted.
         """
         flagged = self.predict(X) == -1
-        rate, size = self.promised_false_alarm_rate_, len(flagged)
-        alike = self.judge_.spec.level if isinstance(self.judge_, SeriesJudge) else 1  # neighbours in time
-        low, high = binomial_limits(max(1, size // alike), rate, max(1, len(self.calibration_.scores) // alike))
-        return FalseAlarms(rate, float(flagged.mean()), low, high, size)
+        low, high = self.alarm_limits(len(flagged))
+        return FalseAlarms(self.promised_false_alarm_rate_, float(flagged.mean()), low, high, len(flagged))
+
+    def alarm_limits(self, size: int) -> tuple[float, float]:
+        """Return between which shares of `size` new normal records the flagged ones lie if the promise is kept.
+
+        99 times of 100. Neighbours in time tell the same and count as one.
+        """
+        check_is_fitted(self)
+        alike, known = self._alike, len(self.calibration_.scores)
+        return binomial_limits(max(1, size // alike), self.promised_false_alarm_rate_, max(1, known // alike))
+
+    @property
+    def _alike(self) -> int:
+        """How many neighbours in time count as one record."""
+        return int(self.judge_.spec.level) if isinstance(self.judge_, SeriesJudge) else 1
 
     def scorer(self) -> Callable[[Any], float]:
         """Return a quick function from one record to its score, for services: it does not check what it gets.
@@ -618,7 +635,7 @@ class Detector(
 
     def _warn_of_promise(self, promise: Threshold) -> None:
         if not promise.kept:
-            alike = self.judge_.spec.level if isinstance(self.judge_, SeriesJudge) else 1
+            alike = self._alike
             needed = (int(np.ceil(1 / self.false_alarm_rate - 1e-9)) - 1) * alike
             what = "samples in time" if alike > 1 else "records"
             warnings.warn(

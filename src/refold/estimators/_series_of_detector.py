@@ -65,6 +65,8 @@ class Event:
         Columns with the largest share in the score over the event, largest first.
     sentence : str
         Why the strangest one is strange, with the values expected instead.
+    places : tuple of int
+        Of the flagged samples.
     entity : str
         Its group; "" where there is none.
     start_time, end_time : object
@@ -78,6 +80,7 @@ class Event:
     p_value: float
     channels: dict[str, float]
     sentence: str
+    places: tuple[int, ...]
     entity: str = ""
     start_time: Any = None
     end_time: Any = None
@@ -297,6 +300,7 @@ class EventFinder:
             p_value=float(self._model.p_value_of([scores[strangest]])[0]),
             channels={name: share for name, share in largest if share >= _LEAST_SHARE},
             sentence=found.reasons[strangest].sentence,
+            places=tuple(found.places),
             entity=found.entity,
         )
 

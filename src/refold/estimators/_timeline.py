@@ -169,7 +169,7 @@ class TimelineReader:
     ) -> Iterator[Stretch]:
         if not len(numbers):
             return
-        if times is None or self.timeline.step is None:
+        if times is None:
             yield Stretch(entity, numbers, places, self._begins(entity))
             return
         lacking = self._lacking(entity, times, places)
@@ -193,7 +193,9 @@ class TimelineReader:
                 f"the time in {self.timeline.time!r}{name} goes backwards at sample {place}; sort the samples"
                 + ("" if entity else ", or name the column of entities (group=)")
             )
-        lacking: NDArray[np.intp] = np.maximum(np.rint(steps / (self.timeline.step or 1)) - 1, 0).astype(np.intp)
+        if self.timeline.step is None:  # every time occurs once: there is no usual step
+            return np.zeros(len(steps), dtype=np.intp)
+        lacking: NDArray[np.intp] = np.maximum(np.rint(steps / self.timeline.step) - 1, 0).astype(np.intp)
         return lacking
 
     def _filled(self, entity: str, numbers: Array, places: NDArray[np.intp], lacking: NDArray[np.intp]) -> Stretch:

@@ -18,6 +18,7 @@ from refold.plots._numbers import NumbersTable
 from refold.plots._page import Page, write_page
 from refold.plots._pictures import Animation, Pictures
 from refold.plots._sections import FigureSection, Section, Text
+from refold.plots._series import SeriesReport, score_curve, series_page
 from refold.plots._static import save_figure
 from refold.plots._tables import table_reconstruction
 from refold.plots._turning import TurningScatter
@@ -30,6 +31,7 @@ __all__ = [
     "Page",
     "Pictures",
     "Section",
+    "SeriesReport",
     "StrangeRecord",
     "Text",
     "TurningScatter",
@@ -39,7 +41,9 @@ __all__ = [
     "loss_curves",
     "reconstruction_grid",
     "save_figure",
+    "score_curve",
     "score_histogram",
+    "series_page",
     "table_reconstruction",
     "write_page",
 ]

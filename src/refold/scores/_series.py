@@ -20,6 +20,7 @@ _REFUSED = 2.0  # deviations beyond which the reference does not follow
 _RINGING = 0.2  # of the largest deviation lately counts as the usual one: the swing back is no second event
 _EXTREME = 3.0  # deviations from which on an excursion counts as one that may ring
 _SHRINKAGE = 0.1
+_GUESSES = 3
 PARTS = ("level", "shape", "peak")
 _MARGINS = (1.1, 1.5, 1.5)  # of the highest score in training: what is seen there once may come a little stronger
 _SMALLEST, _SMALLEST_SPREAD = 1e-9, 1e-6
@@ -226,9 +227,18 @@ class SeriesScorer(nn.Module):
             Of the members; None stands for their mean.
         """
         inputs, features, seen = self.split(windows)
-        outputs = self.rebuilding.ensemble(inputs)
-        rebuilt = outputs.mean(0) if weights is None else (outputs * weights.unsqueeze(2)).sum(0)
+        rebuilt = self._rebuilt(inputs, weights)
+        if not bool(seen.all()):
+            known = seen.flatten(1) > 0
+            values, flags = inputs[:, : known.shape[1]], inputs[:, known.shape[1] :]
+            for _ in range(_GUESSES):  # the network's own guess stands in for what is missing, made better
+                filled = torch.where(known, values, rebuilt)
+                rebuilt = self._rebuilt(torch.cat([filled, flags], dim=1), weights)
         return torch.cat([(features - rebuilt.view_as(features)) * seen, seen], dim=2)
+
+    def _rebuilt(self, inputs: Tensor, weights: Tensor | None) -> Tensor:
+        outputs: Tensor = self.rebuilding.ensemble(inputs)
+        return outputs.mean(0) if weights is None else (outputs * weights.unsqueeze(2)).sum(0)
 
     def summary(self, windows: Tensor) -> Tensor:
         """Return `Summary` of windows (B, window, values of `rows`) as one tensor (B, 4 * features)."""
