@@ -13,6 +13,7 @@ SOURCE = Path(refold.__file__).parent
 RANKS = {
     "data": 1,
     "nets": 1,
+    "weights": 1,
     "objectives": 2,
     "codec": 2,
     "files": 2,
@@ -103,6 +104,7 @@ def test_every_public_name_of_a_room_resolves(room):
 def test_the_public_names_of_the_package_are_exactly_these():
     assert sorted(refold.__all__) == [
         "Autoencoder",
+        "CameraDetector",
         "CheckpointError",
         "DataError",
         "Detector",

@@ -22,12 +22,13 @@ from refold._errors import (
 from refold._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from refold.estimators import Autoencoder, Detector, load
+    from refold.estimators import Autoencoder, CameraDetector, Detector, load
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Autoencoder",
+    "CameraDetector",
     "CheckpointError",
     "DataError",
     "Detector",
@@ -40,4 +41,5 @@ __all__ = [
     "load",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(("Autoencoder", "Detector", "load"), ".estimators"))
+_ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "load")
+__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators"))

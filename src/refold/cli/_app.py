@@ -11,7 +11,7 @@ from refold._errors import ParameterError, nearest
 from refold._parameters import bytes_of
 from refold.cli._options import with_parameters
 from refold.cli._talk import INTERRUPTED, answer, plain_errors, say
-from refold.estimators import AutoencoderParameters, DetectorParameters
+from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters
 
 app = typer.Typer(
     name="refold",
@@ -45,7 +45,11 @@ Drop = Annotated[
 
 
 @app.command()
-@with_parameters((AutoencoderParameters, "What to learn and how"), (DetectorParameters, "With --for detect"))
+@with_parameters(
+    (AutoencoderParameters, "What to learn and how"),
+    (DetectorParameters, "With --for detect"),
+    (CameraParameters, "With --for camera"),
+)
 def fit(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the model goes; ends in .safetensors.")],
@@ -53,8 +57,9 @@ def fit(
         str,
         typer.Option(
             "--for",
-            metavar="encode|detect",
-            help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not.",
+            metavar="encode|detect|camera",
+            help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not; "
+            "camera: the frames of a fixed camera, for refold watch.",
         ),
     ] = "encode",
     drop: Drop = None,
@@ -72,6 +77,8 @@ def fit(
       refold fit scans.npy -o clean.safetensors --corruption "gaussian(0.2)"
       refold fit 'logs/*.parquet' -o logs.safetensors --max-memory 2GB --checkpoint logs.checkpoint
       refold fit normal.csv --for detect --false-alarm-rate 0.01 -o pump.safetensors
+      refold fit readings.csv --for detect --time datetime -o plant.safetensors
+      refold fit frames/ --for camera -o ridge.safetensors
     """
     with plain_errors():
         result = _fitted(purpose)(data, output, drop or [], parameters, quiet)
@@ -89,7 +96,12 @@ def _fitted(purpose: str) -> Any:
         from refold.cli._detecting import fit_detector
 
         return fit_detector
-    raise ParameterError(f"--for must be encode or detect, got {purpose!r}{nearest(purpose, ('encode', 'detect'))}")
+    if purpose == "camera":
+        from refold.cli._watching import fit_camera
+
+        return fit_camera
+    known = nearest(purpose, ("encode", "detect", "camera"))
+    raise ParameterError(f"--for must be encode, detect or camera, got {purpose!r}{known}")
 
 
 @app.command()
@@ -141,6 +153,70 @@ def detect(
         result = detect(model, data, wishes)
         if json and output is not None:
             answer(result)
+
+
+@app.command()
+def watch(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A folder that fills, a video file, or a camera's address.")
+    ],
+    model: Annotated[Path, typer.Option("--model", "-m", help="A .safetensors file of refold fit --for camera.")],
+    once: Annotated[bool, typer.Option("--once", help="Judge the frames that are there and stop.")] = False,
+    frames: Annotated[
+        Path | None, typer.Option("--frames", help="Write one JSON line a frame to this .jsonl file.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Pictures of events, and what a later start goes on from."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page of what was seen at the end; ends in .html.")
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option("--webhook", metavar="URL", help="POST events as JSON; they wait in DIR while it is down."),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option("--every", metavar="SECONDS", help="Seconds between frames. [default: as fitted]")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Watch a fixed camera and tell of what rises there that was not: smoke.
+
+    Events go to standard output, one JSON line when they begin and one when they end: time, score, p-value, box in
+    the frame's own pixels, and names of frames. Frames that are late, black, broken or of another size are told of
+    and left out; a source that vanishes is waited for. Ctrl-C ends it; with --out the next start goes on.
+
+    \b
+    Examples:
+      refold watch frames/ -m ridge.safetensors --out ridge/ --webhook https://alarms.example/smoke
+      refold watch rtsp://camera/stream -m ridge.safetensors --every 60 --out ridge/
+      refold watch yesterday/ -m ridge.safetensors --once --frames found.jsonl --report found.html
+    """
+    with plain_errors():
+        from refold.cli._watching import WatchWishes, watch_camera
+
+        watch_camera(source, model, WatchWishes(once, frames, out, report, webhook, every, quiet))
+
+
+@app.command()
+def accept(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .safetensors file of refold fit --for camera.")],
+    event: Annotated[Path, typer.Argument(metavar="EVENT", help="The folder of an event that was nothing.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the model goes. [default: MODEL itself]")
+    ] = None,
+) -> None:
+    """Teach a camera's model that what an event showed was normal.
+
+    \b
+    Example:
+      refold accept ridge.safetensors ridge/event-0003
+    """
+    with plain_errors():
+        from refold.cli._watching import accept_event
+
+        accept_event(model, event, output)
 
 
 @app.command()

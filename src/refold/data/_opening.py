@@ -198,5 +198,10 @@ def _checked_array(data: Any) -> NDArray[Any]:
             f"X has {data.ndim} dimensions {data.shape}; allowed are (n, features), (n, H, W) and (n, H, W, C); "
             "reshape it"
         )
-    checked: NDArray[Any] = check_array(data, dtype="numeric", allow_nd=True, ensure_all_finite=False, input_name="X")
+    try:
+        checked: NDArray[Any] = check_array(
+            data, dtype="numeric", allow_nd=True, ensure_all_finite=False, input_name="X"
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error
     return checked

@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 from refold._lazy import lazy_names
-from refold.estimators._parameters import AutoencoderParameters, DetectorParameters
+from refold.estimators._parameters import AutoencoderParameters, CameraParameters, DetectorParameters
 
 if TYPE_CHECKING:
     from refold.estimators._autoencoder import Autoencoder
     from refold.estimators._baseline import PCABaseline
+    from refold.estimators._camera_detection import CameraDetector
+    from refold.estimators._camera_events import CameraEvent, CameraEvents
+    from refold.estimators._camera_watch import CameraWatch, JudgedFrame
     from refold.estimators._detector import Detector, FalseAlarms
     from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Autoencoder",
     "AutoencoderParameters",
+    "CameraDetector",
+    "CameraEvent",
+    "CameraEvents",
+    "CameraParameters",
+    "CameraWatch",
     "Detector",
     "DetectorParameters",
     "Event",
@@ -34,6 +42,7 @@ __all__ = [
     "Explanation",
     "ExportReport",
     "FalseAlarms",
+    "JudgedFrame",
     "PCABaseline",
     "PointScore",
     "binomial_limits",
@@ -52,12 +61,17 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Autoencoder": "._autoencoder",
+        "CameraDetector": "._camera_detection",
+        "CameraEvent": "._camera_events",
+        "CameraEvents": "._camera_events",
+        "CameraWatch": "._camera_watch",
         "Detector": "._detector",
         "Event": "._series_of_detector",
         "EventFinder": "._series_of_detector",
         "Explanation": "._explaining",
         "ExportReport": "._exporting",
         "FalseAlarms": "._detector",
+        "JudgedFrame": "._camera_watch",
         "binomial_limits": "refold.scores",
         "chunk_rows": "._records",
         "export": "._exporting",

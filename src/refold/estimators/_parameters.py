@@ -273,3 +273,26 @@ class DetectorParameters:
         "Seed: the same seed gives the same scores on the same machine.",
     )
     verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CameraParameters:
+    """Parameters of `CameraDetector`."""
+
+    false_alarms_per_day: float = declare(
+        1.0,
+        real(0, above=True),
+        "False alarms a day that are bearable. Kept as soon as some days of normal frames are known; before that the "
+        "threshold has a margin found on other cameras.",
+    )
+    every: float | None = declare(
+        None,
+        nothing() | real(0, above=True),
+        "Seconds between frames. None takes all of a folder and of a short video, one a minute of a camera.",
+    )
+    mask: str | None = declare(
+        None,
+        nothing() | text("a picture file"),
+        "A picture of the frame's proportions that is black where nothing shall be looked at: roads, time stamps. "
+        "Places that always change are found by themselves.",
+    )

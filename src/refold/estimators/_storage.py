@@ -17,6 +17,7 @@ from refold._errors import ModelFileError, RefoldError
 from refold._parameters import check_parameters
 from refold.data import adapter_from_json
 from refold.estimators._autoencoder import Autoencoder
+from refold.estimators._camera_detection import CameraDetector, rebuild_camera
 from refold.estimators._detector import Detector
 from refold.estimators._detector_storage import rebuild_detector
 from refold.estimators._parameters import AutoencoderParameters
@@ -25,7 +26,7 @@ from refold.nets import NetSpec, build_net
 from refold.objectives import describe, parse_corruption, parse_penalties
 from refold.train import EpochRecord, choose_device
 
-KINDS = ("Autoencoder", "Detector")
+KINDS = ("Autoencoder", "CameraDetector", "Detector")
 _OF_A_RUN = ("encoder", "decoder", "checkpoint", "checkpoint_seconds", "track", "max_memory")  # never in a file
 _FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
 
@@ -54,7 +55,7 @@ def load(
     decoder: nn.Module | None = None,
     features: nn.Module | None = None,
     device: str = "auto",
-) -> Autoencoder | Detector:
+) -> Autoencoder | CameraDetector | Detector:
     """Read a model that `save` wrote. Nothing in the file is run.
 
     Parameters
@@ -68,7 +69,7 @@ def load(
 
     Returns
     -------
-    model : Autoencoder or Detector
+    model : Autoencoder, Detector or CameraDetector
         Fitted; gives the same numbers as the model that was saved.
 
     Raises
@@ -91,6 +92,8 @@ def load(
     if file.kind not in KINDS:
         raise ModelFileError(f"{Path(path).name!r} holds a {file.kind}, which this version of refold does not know")
     try:
+        if file.kind == "CameraDetector":
+            return rebuild_camera(file, Path(path).name)
         if file.kind == "Detector":
             return rebuild_detector(file, Path(path).name, device, features)
         return _rebuild(file, Path(path).name, encoder, decoder, device)

@@ -10,6 +10,7 @@ from refold.nets._build import (
     parameter_count,
     placeholder_scale,
 )
+from refold.nets._camera_net import CameraNet
 from refold.nets._components import start_from_components
 from refold.nets._ensemble import Ensemble, EnsembleSpec
 from refold.nets._net import AutoencoderNet
@@ -20,6 +21,7 @@ from refold.nets._scaling import ColumnScaling, GridScaling, Scaling
 __all__ = [
     "ACTIVATIONS",
     "AutoencoderNet",
+    "CameraNet",
     "ColumnScaling",
     "Ensemble",
     "EnsembleSpec",

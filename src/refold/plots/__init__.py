@@ -4,6 +4,7 @@ Everything here takes plain arrays and mappings; nothing opens a window, changes
 asks the network for anything.
 """
 
+from refold.plots._camera import CameraReport, camera_page
 from refold.plots._detection import (
     DetectionReport,
     StrangeRecord,
@@ -25,6 +26,7 @@ from refold.plots._turning import TurningScatter
 
 __all__ = [
     "Animation",
+    "CameraReport",
     "DetectionReport",
     "FigureSection",
     "NumbersTable",
@@ -35,6 +37,7 @@ __all__ = [
     "StrangeRecord",
     "Text",
     "TurningScatter",
+    "camera_page",
     "detection_page",
     "heat_over",
     "latent_scatter",

@@ -83,7 +83,12 @@ def series_page(report: SeriesReport) -> Page:
 
 
 def score_curve(
-    scores: npt.ArrayLike, threshold: float, events: Sequence[tuple[int, int]] = (), *, title: str = ""
+    scores: npt.ArrayLike,
+    threshold: float,
+    events: Sequence[tuple[int, int]] = (),
+    *,
+    title: str = "",
+    unit: str = "sample",
 ) -> Figure:
     """Draw scores in time with the threshold, events shaded.
 
@@ -94,6 +99,7 @@ def score_curve(
     events : sequence of (int, int), default=()
         First and last place of each.
     title : str, default=""
+    unit : str, default="sample"
 
     Returns
     -------
@@ -109,7 +115,7 @@ def score_curve(
     axes.axhline(threshold, color=ORANGE, linewidth=1.4, label=f"threshold {threshold:.3g}")
     if values.max() > 20 * max(threshold, 1e-9):
         axes.set_yscale("symlog", linthresh=max(threshold, 1e-9))
-    dress(axes, "sample", "score")
+    dress(axes, unit, "score")
     axes.set_xlim(0, max(len(np.asarray(scores)) - 1, 1))
     axes.legend(
         frameon=False, fontsize=SMALL_SIZE, labelcolor=MUTED, loc="lower right", bbox_to_anchor=(1, 1), ncols=2
