@@ -202,11 +202,9 @@ def test_a_run_goes_on_exactly_where_it_stopped(known, run):
 
 
 def test_a_state_is_a_copy(run):
-    before = run.state()
-    kept = {name: tensor.clone() for name, tensor in before.items()}
-    for grid in frames(NEXT[:2], smoke_from=START - 8):
-        run.push(grid)
-    assert all(torch.equal(before[name], kept[name]) for name in kept)
+    for tensor in run.state().values():
+        tensor.zero_()
+    assert all(run.state()[name].any() for name in ("past", "seen", "near"))
 
 
 def test_a_run_remembers_no_more_after_many_frames(run):
@@ -299,7 +297,8 @@ def test_hidden_places_repeat_the_nearest_that_is_not():
 
 def test_thirteen_frames_are_enough_to_learn_from_and_twelve_are_not():
     grids = frames(range(13))
-    assert learned(grids).spread.isfinite().all()
+    spread = learned(grids).spread
+    assert spread.min() > 1e-3 and spread.max() < 0.05  # of logarithms, for noise of half a percent
     with pytest.raises(DataError, match="12 normal frames are too few"):
         learned(grids[:12])
 
@@ -333,6 +332,7 @@ def test_all_that_is_learned_is_in_the_state(known):
 def test_a_threshold_lies_above_calibration_and_grows_with_it():
     low, high = camera_threshold([0.2, -0.5]), camera_threshold(np.array([0.4]))
     assert 0.4 < low < high
+    assert low == camera_threshold([0.2])
     for scores in ([], [np.nan], [1.0, np.inf]):
         with pytest.raises(DataError):
             camera_threshold(scores)
