@@ -129,6 +129,27 @@ def test_a_start_after_a_stop_goes_on_with_the_same_event(folder, tmp_path, monk
     assert (tmp_path / "whole.jsonl").read_text() == (tmp_path / "f.jsonl").read_text()
 
 
+def test_a_kill_leaves_no_line_twice(folder, tmp_path, monkeypatch):
+    """Killed after lines were written and before the state was: these frames come again, and their lines too."""
+    words = ["-m", folder / "m.safetensors", "--out", tmp_path / "out", "--frames", tmp_path / "f.jsonl"]
+    everything = frames(0, 18)
+    monkeypatch.setattr("refold.cli._watching.open_camera", lambda source, every: Endless(everything[:15]))
+    run("watch", "somewhere", *words)
+    with (tmp_path / "f.jsonl").open("a") as file:
+        file.write('{"file": "0015.png"}\n{"file": "00')
+    monkeypatch.setattr("refold.cli._watching.open_camera", lambda source, every: Endless(everything))
+    run("watch", "somewhere", *words)
+    lines = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert [line["file"] for line in lines] == [frame.name for frame in everything]
+
+
+def test_info_describes_a_camera(folder):
+    answer = json.loads(run("info", folder / "m.safetensors", "--json").stdout)
+    assert (answer["kind"], answer["frames"], answer["modes"]) == ("CameraDetector", 30, "colour")
+    assert "frames of 96x128 pixels" in run("info", folder / "m.safetensors").stdout
+    assert "use refold watch" in run("embed", folder / "m.safetensors", folder / "today", code=1).stderr
+
+
 class Receiver(BaseHTTPRequestHandler):
     """Keeps what it gets, or answers with an error."""
 

@@ -19,6 +19,7 @@ from refold.data import RecordWriter, Source, Stream, open_source, prefetched, w
 from refold.estimators import (
     Autoencoder,
     AutoencoderParameters,
+    Detector,
     PCABaseline,
     chunk_rows,
     load,
@@ -152,8 +153,8 @@ def load_autoencoder(path: Path, device: str = "auto") -> Autoencoder:
     """
     model = load(path, device=device)
     if not isinstance(model, Autoencoder):
-        kind = type(model).__name__.lower()
-        raise ModelFileError(f"{path.name!r} is a {kind}, which has no code to work with; use refold detect")
+        kind, command = ("detector", "detect") if isinstance(model, Detector) else ("camera's detector", "watch")
+        raise ModelFileError(f"{path.name!r} is a {kind}, which has no code to work with; use refold {command}")
     return model
 
 

@@ -45,6 +45,8 @@ def _describe_model(file: str) -> dict[str, Any]:
         )
     if header["kind"] == "Detector":
         return _describe_detector(file, header)
+    if header["kind"] == "CameraDetector":
+        return _describe_camera(file, header)
     fitted, spec = header["fitted"], header["spec"]
     best = fitted["best_epoch_"] - 1
     history = fitted["history_"]
@@ -83,6 +85,22 @@ def _describe_detector(file: str, header: dict[str, Any]) -> dict[str, Any]:
         "contamination": fitted["contamination_"],
         "parameters": header["parameters"],
         "columns": [] if adapter is None else adapter.get("columns", []),
+    }
+
+
+def _describe_camera(file: str, header: dict[str, Any]) -> dict[str, Any]:
+    fitted = header["fitted"]
+    return {
+        "file": file,
+        "kind": "CameraDetector",
+        "format": header["format"],
+        "bytes": Path(file).stat().st_size,
+        "versions": header["versions"],
+        "records": "frames of {}x{} pixels".format(*fitted["size_"]),
+        "modes": ", ".join(header["modes"]),
+        "frames": fitted["n_frames_"],
+        "seconds_between_frames": fitted["seconds_"],
+        "parameters": header["parameters"],
     }
 
 
@@ -136,9 +154,10 @@ def _as_text(value: Any) -> str:
 
 def _print_parameters(console: Console, parameters: dict[str, Any]) -> None:
     from refold._parameters import parameters_of
-    from refold.estimators import AutoencoderParameters, DetectorParameters
+    from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters
 
-    owner = DetectorParameters if "false_alarm_rate" in parameters else AutoencoderParameters
+    owners = {"false_alarm_rate": DetectorParameters, "false_alarms_per_day": CameraParameters}
+    owner = next((known for name, known in owners.items() if name in parameters), AutoencoderParameters)
     defaults = {item.name: item.default for item in parameters_of(owner)}
     changed = {name: value for name, value in parameters.items() if value != defaults.get(name)}
     shown = ", ".join(f"{name}={value!r}" for name, value in changed.items() if name != "verbose")

@@ -35,7 +35,7 @@ _STATE, _SPOOL, _EVENTS = "state.safetensors", "spool", "events.jsonl"
 _IN_REPORT = 24
 _CROP_AROUND = 0.5  # of the box, on each side
 _LEAST_CROP = 64
-_STATE_EVERY = 20.0  # seconds
+_STATE_EVERY = 2.0  # seconds
 
 
 def fit_camera(
@@ -109,8 +109,9 @@ def watch_camera(source: str, model_path: Path, wishes: WatchWishes) -> dict[str
     told = _Told()
     if not wishes.quiet:
         say(f"watching {camera.address}; promised: {model.promised}")
-    frames = camera.frames(not wishes.once, watch.last_name if resumed else None)
-    with _lines(wishes) as lines, contextlib.suppress(KeyboardInterrupt):
+    last_name = watch.last_name if resumed else None
+    frames = camera.frames(not wishes.once, last_name)
+    with _lines(wishes, last_name) as lines, contextlib.suppress(KeyboardInterrupt):
         _watch(frames, watch, events, told, wishes, lines, webhook)
     if wishes.once:
         for event in events.finish():
@@ -133,7 +134,7 @@ def _watch(
     lines: TextIO | None,
     webhook: Webhook | None,
 ) -> None:
-    kept = time.monotonic()
+    kept = float("-inf")
     for frame in frames:
         judged = watch.push(frame)
         found = list(events.push(judged))
@@ -171,7 +172,7 @@ def _check_wishes(wishes: WatchWishes) -> None:
 
 
 @contextlib.contextmanager
-def _lines(wishes: WatchWishes) -> Iterator[TextIO | None]:
+def _lines(wishes: WatchWishes, last_name: str | None) -> Iterator[TextIO | None]:
     """Yield a file for a line each frame: whole or not at all for --once, appended to otherwise."""
     if wishes.frames is None:
         yield None
@@ -179,8 +180,27 @@ def _lines(wishes: WatchWishes) -> Iterator[TextIO | None]:
         with write_whole(wishes.frames) as temporary, temporary.open("w") as file:
             yield file
     else:
+        _forget_lines_after(wishes.frames, last_name)
         with wishes.frames.open("a") as file:
             yield file
+
+
+def _forget_lines_after(path: Path, last_name: str | None) -> None:
+    """Cut off the lines of frames that come again because a run was killed before it could keep its state."""
+    if last_name is None or not path.exists():
+        return
+    kept = path.read_text().splitlines(keepends=True)
+    while kept and _file_of(kept[-1]) > last_name:
+        kept.pop()
+    with write_whole(path) as temporary:
+        temporary.write_text("".join(kept))
+
+
+def _file_of(line: str) -> str:
+    try:
+        return str(json.loads(line)["file"])
+    except (ValueError, KeyError, TypeError):
+        return chr(0x10FFFF)  # half a line: it comes again
 
 
 def _line(judged: JudgedFrame) -> dict[str, Any]:
@@ -202,7 +222,7 @@ def _note(judged: JudgedFrame, told: _Told, wishes: WatchWishes) -> None:
     told.counts["problems"] += bool(judged.problem)
     told.counts["alarms"] += judged.alarm
     if judged.problem and judged.problem != told.problem and not wishes.quiet:
-        say(f"note: frame {judged.name} {judged.problem}")
+        say(f"note: frame {judged.name} {judged.problem}" if judged.name else f"note: {judged.problem}")
     told.problem = judged.problem
     if judged.score is not None and judged.threshold is not None and wishes.report is not None:
         told.scores.append(judged.score)

@@ -40,7 +40,7 @@ class Frame:
     Parameters
     ----------
     name : str
-        Its file below the folder, or its place in the video, or its time.
+        Its file below the folder, or its place in the video, or its time; "" where the source itself has a problem.
     time : datetime
         Local, without a zone.
     picture : ndarray of shape (H, W, 3), uint8, or None
@@ -139,7 +139,7 @@ class FrameFolder(Camera):
             present = self._present()
             if not present and seen and follow and not self._folder.is_dir():
                 if not vanished:
-                    yield Frame(self.address, datetime.now(), None, "the folder has vanished; waiting for it")
+                    yield Frame("", datetime.now(), None, f"{self.address} has vanished; waiting for it")
                 vanished = True
             else:
                 vanished = False
@@ -285,7 +285,8 @@ class NetworkCamera(Camera):
                 if not follow:
                     raise DataError(f"{self.address} gives no picture: {_said(error)}; check the address") from None
                 if not lost:
-                    yield Frame(self.address, datetime.now(), None, f"no connection: {_said(error)}; trying again")
+                    problem = f"no connection to {self.address}: {_said(error)}; trying again"
+                    yield Frame("", datetime.now(), None, problem)
                 lost = True
             if not follow:
                 return

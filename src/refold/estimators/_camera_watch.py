@@ -98,9 +98,9 @@ class CameraWatch:
 
     def push(self, frame: Frame) -> JudgedFrame:
         """Take the next frame and return what is said of it."""
+        self.last_name = max(self.last_name, frame.name)  # names are in the order of time
         if frame.picture is None:
             return JudgedFrame(frame.name, frame.time, frame.problem)
-        self.last_name = frame.name
         grid, problem = self._usable(frame.picture)
         mode = mode_of(frame.picture)
         if grid is None or problem:
