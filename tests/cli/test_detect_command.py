@@ -233,3 +233,11 @@ def test_series_are_learned_and_judged_with_events_and_a_page(tmp_path):
         assert text in page
     assert run("detect", model, tmp_path / "today.csv", "--quiet").stdout.count("\n") == 301
     assert json.loads(run("info", model, "--json").stdout)["kind"] == "Detector"
+
+
+def test_columns_that_the_result_would_overwrite_are_refused(tmp_path):
+    turning(300, 0).rename(columns={"when": "event"}).to_csv(tmp_path / "t.csv", index=False)
+    model = tmp_path / "m.safetensors"
+    run("fit", tmp_path / "t.csv", "--for", "detect", "--time", "event", "--steps", "5", "-o", model, "--quiet")
+    result = run("detect", model, tmp_path / "t.csv", "-o", tmp_path / "s.csv", code=2)
+    assert "the column event would be overwritten" in result.stderr

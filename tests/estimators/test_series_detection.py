@@ -145,6 +145,39 @@ def test_each_machine_has_a_series_of_its_own():
     assert set(mixed.machine[list(event.places)]) == {"south"}
 
 
+def test_machines_may_differ_in_level_and_spread(tmp_path):
+    def plant(count, seed):
+        hot = table(count, seed + 1, "hot")
+        hot[["a", "temperature"]] = hot[["a", "temperature"]] * [3, 1] + [100, 50]
+        return pandas.concat([table(count, seed, "cold"), hot]).sort_values("when", kind="stable")
+
+    detector = Detector(time="when", group="machine", window=40, false_alarm_rate=0.05, random_state=0)
+    fitted(detector, plant(800, 20))
+    today = plant(300, 30).reset_index(drop=True)
+    assert np.mean(detector.predict(today) == -1) < 0.12
+    today.loc[(today.machine == "cold") & (today.index > 300) & (today.index < 380), "a"] += 4
+    event = max(detector.events(today), key=lambda event: event.score)
+    assert event.entity == "cold" and next(iter(event.channels)) == "a"
+    assert abs(detector.explain(today)[event.peak].expected["a"]) < 10  # in the machine's own units
+    detector.save(tmp_path / "m.safetensors")
+    assert np.array_equal(refold.load(tmp_path / "m.safetensors").anomaly_score(today), detector.anomaly_score(today))
+    with pytest.raises(DataError, match=r"nothing was learned of 'new' in 'machine'; known are 'cold', 'hot'"):
+        detector.anomaly_score(today.assign(machine="new"))
+
+
+def test_an_event_ends_at_a_long_gap():
+    today = table(300, seed=14)
+    today.loc[140:160, "b"] += 2
+    today.loc[150:, "when"] += pandas.Timedelta(days=10)
+    events = [event for event in of_table().events(today) if event.end >= 130 and event.start <= 170]
+    assert len(events) >= 2 and all(event.end < 150 or event.start >= 150 for event in events)
+
+
+def test_series_shorter_than_a_window_are_told_of():
+    with pytest.warns(RefoldWarning, match="9 samples could not be judged and have a score of 0"):
+        assert (of_array().anomaly_score(machine(9)) == 0).all()
+
+
 @pytest.mark.parametrize(
     ("parameters", "data", "error", "sentence"),
     [

@@ -190,7 +190,7 @@ def detect(model_path: Path, data: str, wishes: DetectWishes) -> dict[str, Any]:
     _check_any(opened)
     if wishes.maps is not None and isinstance(opened, Pictures):
         _check_maps(wishes.maps, opened)
-    _check_columns(opened, wishes)
+    _check_columns(opened, wishes, model.timeline_.columns if model.is_of_series else ())
     if model.is_of_series:
         return _detect_in_series(model, opened, wishes)
     found = _Found()
@@ -232,12 +232,12 @@ def _check_maps(folder: Path, pictures: Pictures) -> None:
     check_folder(folder, "--maps")
 
 
-def _check_columns(opened: Any, wishes: DetectWishes) -> None:
+def _check_columns(opened: Any, wishes: DetectWishes, kept: Sequence[str] = ()) -> None:
     """Refuse columns that are absent, that would be overwritten, or whose labels have no meaning."""
-    for name in wishes.keep:
+    for name in (*wishes.keep, *kept):
         column_of(opened, name)
-        if name in _OWN_COLUMNS:
-            raise ParameterError(f"--keep {name} would be overwritten by the result's column; rename it in the data")
+        if name in (_OWN_COLUMNS if not kept else (*_OWN_COLUMNS, "event")):
+            raise ParameterError(f"the column {name} would be overwritten by the result's; rename it in the data")
     if wishes.labels is not None:
         _as_labels(column_of(opened, wishes.labels))
 

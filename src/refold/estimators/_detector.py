@@ -33,7 +33,7 @@ from refold.estimators._series_of_detector import (
     streamed,
     timeline_of,
 )
-from refold.estimators._timeline import Timeline
+from refold.estimators._timeline import EntityScale, Timeline
 from refold.estimators._trimming import contaminated_share
 from refold.scores import SMALLEST_SIDE, Calibration, Threshold, binomial_limits
 from refold.train import working_bar
@@ -122,6 +122,8 @@ class Detector(
         How the user's records become numbers.
     timeline_ : object
         For series: columns of times and entities, and the usual step.
+    entities_ : dict of str to object
+        For series of several entities: what is usual for each; nothing is known of others.
     n_features_in_ : int
         Columns of the data, or values of a picture; 1 for pictures of different sizes.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -163,6 +165,7 @@ class Detector(
     judge_: Judge
     calibration_: Calibration
     timeline_: Timeline
+    entities_: dict[str, EntityScale]
     threshold_: float
 
     # --- learning --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from dataclasses import fields
+from dataclasses import asdict, fields
 from math import isfinite
 from typing import Any
 
@@ -18,7 +18,7 @@ from refold.estimators._detector import Detector
 from refold.estimators._judging import Judge, RowJudge, blank_judge
 from refold.estimators._parameters import DetectorParameters
 from refold.estimators._series_judging import SeriesJudge
-from refold.estimators._timeline import Timeline
+from refold.estimators._timeline import EntityScale, Timeline
 from refold.files import ModelFile, write_model_file
 from refold.scores import Calibration
 from refold.train import choose_device
@@ -43,6 +43,7 @@ def save_detector(model: Detector, path: str | os.PathLike[str]) -> None:
         "calibrated": len(model.calibration_.scores),
         "learned": len(model.decision_scores_),
         "timeline": model.timeline_.to_json() if isinstance(model.judge_, SeriesJudge) else None,
+        "entities": {name: asdict(scale) for name, scale in getattr(model, "entities_", {}).items()},
         "feature_names": [str(name) for name in getattr(model, "feature_names_in_", ())],
     }
     tensors = {_JUDGE + name: tensor for name, tensor in model.judge_.module.state_dict().items()}
@@ -117,12 +118,22 @@ def _timeline(description: Any, name: str) -> Timeline:
     return timeline
 
 
+def _entity(description: Any, columns: int, name: str) -> EntityScale:
+    scale = EntityScale(tuple(map(float, description["center"])), tuple(map(float, description["spread"])))
+    sound = len(scale.center) == len(scale.spread) == columns and all(map(isfinite, (*scale.center, *scale.spread)))
+    if not sound or not all(spread > 0 for spread in scale.spread):
+        raise ModelFileError(f"{name!r} is damaged: it does not say what is usual for its entities")
+    return scale
+
+
 def _restore(model: Detector, header: dict[str, Any], calibration: Tensor, training: Tensor, name: str) -> None:
     for key in _FITTED:
         setattr(model, key, header["fitted"][key])
     names = header["feature_names"]
     if isinstance(model.judge_, SeriesJudge):
         model.timeline_ = _timeline(header["timeline"], name)
+        columns = model.judge_.spec.raw_shape[0]
+        model.entities_ = {str(entity): _entity(scale, columns, name) for entity, scale in header["entities"].items()}
     figures = (model.threshold_, model.promised_false_alarm_rate_, model.contamination_)
     sound = (
         calibration.dim() == training.dim() == 1

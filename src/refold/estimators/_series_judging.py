@@ -92,17 +92,20 @@ class JudgedSamples:
     numbers : ndarray of shape (n, columns)
         The samples, encoded.
     points : Points
+    begins : bool, default=False
+        Whether they are the first of their entity, or the first after a long gap.
     """
 
     entity: str
     places: NDArray[np.intp]
     numbers: Array
     points: Points
+    begins: bool = False
 
     def at(self, chosen: NDArray[np.bool_]) -> "JudgedSamples":
         """Return some of them."""
         points = Points(self.points.scores[chosen], self.points.contributions[chosen], self.points.left[chosen])
-        return JudgedSamples(self.entity, self.places[chosen], self.numbers[chosen], points)
+        return JudgedSamples(self.entity, self.places[chosen], self.numbers[chosen], points, self.begins)
 
 
 class SeriesRuns:
@@ -117,6 +120,8 @@ class SeriesRuns:
         self._judge = judge
         self._runs: dict[str, SeriesRun] = {}
         self._waiting: dict[str, tuple[NDArray[np.intp], Array]] = {}  # samples whose points are not known yet
+        self._begun: set[str] = set()  # entities of which no point is known since they began
+        self.unjudged = 0  # samples of series shorter than a window
 
     def push(self, stretch: Stretch) -> Iterator[JudgedSamples]:
         """Take samples and yield the points that are known by now."""
@@ -125,7 +130,9 @@ class SeriesRuns:
             run = self._runs[stretch.entity] = self._judge.run()
             self._waiting[stretch.entity] = stretch.places[:0], stretch.numbers[:0]
         elif stretch.begins:
-            yield from self._known(stretch.entity, run.finish())
+            yield from self._finished(stretch.entity, run)
+        if stretch.begins:
+            self._begun.add(stretch.entity)
         for start in range(0, len(stretch.numbers), _SAMPLES_AT_ONCE):
             part = slice(start, start + _SAMPLES_AT_ONCE)
             places, numbers = self._waiting[stretch.entity]
@@ -138,7 +145,12 @@ class SeriesRuns:
     def finish(self) -> Iterator[JudgedSamples]:
         """Yield the points that are left of all entities."""
         for entity, run in self._runs.items():
-            yield from self._known(entity, run.finish())
+            yield from self._finished(entity, run)
+
+    def _finished(self, entity: str, run: SeriesRun) -> Iterator[JudgedSamples]:
+        if run.too_short:
+            self.unjudged += int((self._waiting[entity][0] >= 0).sum())
+        yield from self._known(entity, run.finish())
 
     def judged(self, stretches: Iterable[Stretch]) -> Iterator[JudgedSamples]:
         """Yield all points of some stretches to their end."""
@@ -151,7 +163,9 @@ class SeriesRuns:
             return
         places, numbers = self._waiting[entity]
         self._waiting[entity] = places[points.size :].copy(), numbers[points.size :].copy()
-        known = JudgedSamples(entity, places[: points.size], numbers[: points.size], points)
+        begins = entity in self._begun
+        self._begun.discard(entity)
+        known = JudgedSamples(entity, places[: points.size], numbers[: points.size], points, begins)
         known = known.at(known.places >= 0)
         if len(known.places):
             yield known

@@ -1,5 +1,6 @@
 """What a detector does with series: reads them along their timeline, learns, scores, streams and finds events."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -8,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from refold._errors import DataError, ParameterError
+from refold._errors import DataError, ParameterError, RefoldWarning
 from refold.data import Source, Stream, fit_adapter
 from refold.estimators._explaining import Explanation, explanations
 from refold.estimators._row_detection import Told
 from refold.estimators._series_detection import fit_series, series_spec, window_of
 from refold.estimators._series_judging import JudgedSamples, SeriesJudge, SeriesRuns
-from refold.estimators._timeline import Stretch, Timeline, TimelineReader, usual_step
+from refold.estimators._timeline import EntityScale, Stretch, Timeline, TimelineReader, usual_step
 from refold.scores import Calibration, Threshold
 
 if TYPE_CHECKING:
@@ -118,8 +119,20 @@ def read_series(model: "Detector", opened: Source | Stream) -> Iterator[Stretch]
     start = 0
     for chunk, numbers in model._encoded(opened):
         times, entities = model.timeline_.times(chunk), model.timeline_.entities(chunk)
-        yield from reader.stretches(numbers, times, entities, start)
+        for stretch in reader.stretches(numbers, times, entities, start):
+            yield _standardised(model, stretch)
         start += chunk.size
+
+
+def _standardised(model: "Detector", stretch: Stretch) -> Stretch:
+    """Return a stretch in parts of what is usual for its entity, where there are several."""
+    scales = model.entities_
+    if not scales:
+        return stretch
+    if stretch.entity not in scales:
+        known = ", ".join(repr(name) for name in list(scales)[:8])
+        raise DataError(f"nothing was learned of {stretch.entity!r} in {model.group!r}; known are {known}")
+    return replace(stretch, numbers=scales[stretch.entity].standardised(stretch.numbers))
 
 
 def whole_series(stretches: Iterable[Stretch]) -> list[Array]:
@@ -141,7 +154,10 @@ def learned_series(
 ) -> tuple[SeriesJudge, Scores]:
     """Return a judge that has learned from normal series, and the scores of their points as if each was new."""
     model.adapter_ = fit_adapter(_values(model.timeline_.measurements(opened)))
-    dtype = np.float64 if getattr(model.adapter_, "dtype", None) == np.float64 else None
+    model.entities_ = {}
+    if model.group is not None:
+        model.entities_ = _entity_scales(model, opened)
+    dtype = np.float64 if model.entities_ or getattr(model.adapter_, "dtype", None) == np.float64 else None
     series = [each if dtype is None else each.astype(dtype) for each in whole_series(read_series(model, opened))]
     series = [each if each.dtype.kind == "f" else each.astype(np.float32) for each in series]
     window = window_of(series) if model.window in (None, "auto") else int(model.window)
@@ -156,6 +172,14 @@ def learned_series(
     spec = series_spec(model, long_enough, model.adapter_.n_categories, window)
     scorer, scores = fit_series(model, long_enough, spec, seed, told)
     return SeriesJudge(spec, scorer), np.concatenate(scores)
+
+
+def _entity_scales(model: "Detector", opened: Source | Stream) -> dict[str, EntityScale]:
+    numbers: dict[str, list[Array]] = {}
+    for stretch in read_series(model, opened):
+        numbers.setdefault(stretch.entity, []).append(stretch.numbers)
+    categories = np.array(model.adapter_.n_categories) > 0
+    return {name: EntityScale.of(np.concatenate(parts), categories) for name, parts in numbers.items()}
 
 
 def _values(opened: Source | Stream) -> Any:
@@ -179,7 +203,19 @@ def series_threshold(calibration: Calibration, rate: float, level: int) -> Thres
 
 def judged_series(model: "Detector", opened: Source | Stream) -> Iterator[JudgedSamples]:
     """Yield points of opened samples as they become known."""
-    return SeriesRuns(_judge(model)).judged(read_series(model, opened))
+    runs = SeriesRuns(_judge(model))
+    yield from runs.judged(read_series(model, opened))
+    _warn_of_unjudged(runs)
+
+
+def _warn_of_unjudged(runs: SeriesRuns) -> None:
+    if runs.unjudged:
+        warnings.warn(
+            f"{runs.unjudged} samples could not be judged and have a score of 0: their series, or what lies between "
+            "two long gaps, is shorter than a window",
+            RefoldWarning,
+            stacklevel=3,
+        )
 
 
 def _judge(model: "Detector") -> SeriesJudge:
@@ -199,7 +235,7 @@ def streamed(model: "Detector", samples: Iterable[Any]) -> Iterator[PointScore]:
         for chunk, numbers in model._encoded(opened):
             times, entities = model.timeline_.times(chunk), model.timeline_.entities(chunk)
             for stretch in reader.stretches(numbers, times, entities, start):
-                for part in runs.push(stretch):
+                for part in runs.push(_standardised(model, stretch)):
                     yield from _point_scores(model, part)
             start += chunk.size
     for part in runs.finish():
@@ -222,8 +258,11 @@ def reasons_of(model: "Detector", part: JudgedSamples) -> list[Explanation]:
     """Return why some samples are as strange as they are."""
     judge, points = _judge(model), part.points
     shares, expected = judge.shares(points.contributions), judge.expected(part.numbers, points.left)
-    names = model._measurement_names()
-    return explanations(model.adapter_, names, part.numbers, points.scores, shares, expected, model.threshold_)
+    names, numbers = model._measurement_names(), part.numbers
+    if model.entities_:
+        scale = model.entities_[part.entity]
+        numbers, expected = scale.restored(numbers), scale.restored(expected)
+    return explanations(model.adapter_, names, numbers, points.scores, shares, expected, model.threshold_)
 
 
 def explained_series(model: "Detector", opened: Source | Stream) -> list[Explanation]:
@@ -263,6 +302,8 @@ class EventFinder:
 
     def add(self, part: JudgedSamples) -> Iterator[Event]:
         """Take samples whose scores are known, and yield the events that have ended."""
+        if part.begins and part.entity in self._open:  # a long gap lies between
+            yield self._ended(part.entity)
         entity, start = part.entity, self._seen.get(part.entity, 0)
         self._seen[entity] = start + len(part.places)
         flagged = np.flatnonzero(part.points.scores > self._model.threshold_)

@@ -109,6 +109,40 @@ def times_of(table: pa.Table, name: str) -> Times:
 
 
 @dataclass(frozen=True)
+class EntityScale:
+    """What is usual for one entity: a machine that runs hotter than the others is no event.
+
+    Parameters
+    ----------
+    center, spread : tuple of float
+        Of every column; 0 and 1 for categories.
+    """
+
+    center: tuple[float, ...]
+    spread: tuple[float, ...]
+
+    @classmethod
+    def of(cls, numbers: Array, categories: NDArray[np.bool_]) -> "EntityScale":
+        """Learn the scale of samples (n, columns), of which some columns are categories."""
+        values = numbers.astype(np.float64)
+        known = ~np.isnan(values)
+        count = np.maximum(known.sum(0), 1)
+        center = np.where(known, values, 0).sum(0) / count
+        spread = np.sqrt((np.where(known, values - center, 0) ** 2).sum(0) / count)
+        usable = ~categories & (spread > 0)
+        center = np.where(categories, 0.0, center)
+        return cls(tuple(center.tolist()), tuple(np.where(usable, spread, 1.0).tolist()))
+
+    def standardised(self, numbers: Array) -> Array:
+        """Return samples (n, columns) in parts of what is usual."""
+        return np.asarray((numbers.astype(np.float64) - self.center) / self.spread)
+
+    def restored(self, numbers: Array) -> Array:
+        """Return samples in their own units."""
+        return np.asarray(numbers.astype(np.float64) * self.spread + self.center)
+
+
+@dataclass(frozen=True)
 class Stretch:
     """Samples of one entity that follow each other.
 

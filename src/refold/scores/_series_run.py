@@ -102,6 +102,11 @@ class SeriesRun:
         """Samples after a point until its score is known."""
         return max(self._scorer.sizes) - 1
 
+    @property
+    def too_short(self) -> bool:
+        """Whether the samples so far are fewer than a window, and so cannot be judged."""
+        return 0 < self._count < self._scorer.window
+
     def restart(self) -> None:
         """Forget the samples, as after a long gap, and keep the reference."""
         self._rows: NDArray[np.float32] | None = None
