@@ -1,6 +1,7 @@
 """Watching a camera from the command line: lines, pictures, a page, a receiver that may be down, and a restart."""
 
 import json
+import signal
 import threading
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,6 +109,8 @@ class Endless:
     def frames(self, follow, after=None):
         self.after = after
         yield from (frame for frame in self.all if after is None or frame.name > after)
+        if follow:
+            raise KeyboardInterrupt  # as Ctrl-C while it waits
 
 
 def test_a_start_after_a_stop_goes_on_with_the_same_event(folder, tmp_path, monkeypatch):
@@ -141,6 +144,35 @@ def test_a_kill_leaves_no_line_twice(folder, tmp_path, monkeypatch):
     run("watch", "somewhere", *words)
     lines = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
     assert [line["file"] for line in lines] == [frame.name for frame in everything]
+
+
+def test_events_are_numbered_on_and_a_stop_waits_for_the_frame(folder, tmp_path, monkeypatch):
+    words = ["-m", folder / "m.safetensors", "--out", tmp_path / "out", "--once"]
+    for number in (1, 2):
+        events = run("watch", folder / "today", *words).stdout.splitlines()
+        assert json.loads(events[0])["number"] == number
+    assert (tmp_path / "out" / "event-0002" / "frame.jpg").exists()
+    stopped = tmp_path / "stopped"
+    original = Image.Image.save
+
+    def interrupted(*arguments, **named):
+        signal.raise_signal(signal.SIGTERM)
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    everything = Endless(frames(0, 40, range(20, 28)))
+    monkeypatch.setattr("refold.cli._watching.open_camera", lambda source, every: everything)
+    run("watch", "somewhere", "-m", folder / "m.safetensors", "--out", stopped)
+    assert [json.loads(line)["state"] for line in (stopped / "events.jsonl").read_text().splitlines()] == ["begun"]
+    assert (stopped / "state.safetensors").exists()
+
+
+def test_a_source_slower_than_training_is_watched(folder, tmp_path, monkeypatch):
+    slow = [Frame(frame.name, START + 15 * (frame.time - START), frame.picture) for frame in frames(0, 20)]
+    monkeypatch.setattr("refold.cli._watching.open_camera", lambda source, every: Endless(slow))
+    run("watch", "somewhere", "-m", folder / "m.safetensors", "--once", "--frames", tmp_path / "f.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert [line["score"] is None for line in lines] == [True] * 13 + [False] * 7
 
 
 def test_info_describes_a_camera(folder):
@@ -193,10 +225,22 @@ def test_messages_wait_while_the_receiver_is_down_and_come_in_order(receiver, tm
     now[0] += 1.0
     webhook.deliver()
     assert receiver.got == [{"n": 1}, {"n": 2}] and webhook.waiting() == []
-    receiver.codes = [404]
+    receiver.codes = [422]
     webhook.send({"n": 3})
     webhook.send({"n": 4})
-    assert receiver.got[-1] == {"n": 4} and len(list(tmp_path.glob("*.refused"))) == 1
+    receiver.codes = [400]
+    webhook.send({"n": 5})
+    assert receiver.got[-1] == {"n": 4} and len(list(tmp_path.glob("*.refused"))) == 2
+    for code in (301, 401, 404):  # moved, or a token that is mended later: nothing is lost
+        receiver.codes = [code]
+        webhook.send({"code": code})
+        assert webhook.waiting()
+        now[0] += 1000
+        webhook.deliver()
+        assert receiver.got[-1] == {"code": code} and not webhook.waiting()
+    (tmp_path / "note.json").write_text("mine")
+    webhook.send({"n": 6})
+    assert receiver.got[-1] == {"n": 6} and (tmp_path / "note.json").exists()
 
 
 def test_events_reach_the_webhook_with_the_next_start_if_it_was_down(folder, tmp_path, receiver, monkeypatch):
@@ -216,6 +260,17 @@ def test_events_reach_the_webhook_with_the_next_start_if_it_was_down(folder, tmp
         (["{today}", "-m", "{today}/x.safetensors"], 1, "cannot be read"),
         (["{today}", "-m", "{model}", "--webhook", "http://x/y"], 2, "--webhook needs --out DIR"),
         (["{today}", "-m", "{model}", "--once", "--webhook", "x/y", "--out", "out"], 2, "is no address"),
+        (["{today}", "-m", "{model}", "--once", "--webhook", "http://[bad/x", "--out", "out"], 2, "is no address"),
+        (
+            ["{today}", "-m", "{model}", "--once", "--webhook", "htp://me:secret@h", "--out", "o"],
+            2,
+            "'htp://h' is no",
+        ),
+        (["{today}", "-m", "{model}", "--once", "--out", "{today}/out"], 2, "lies in the folder that is watched"),
+        (["{today}", "-m", "{model}", "--once", "--every", "-3"], 2, "every"),
+        (["{today}", "-m", "{model}", "--once", "--every", "nan"], 2, "every"),
+        (["rtmps://me:secret@h/x", "-m", "{model}", "--once"], 1, "there is no 'rtmps://h/x'"),
+        ([".", "-m", "{model}", "--once"], 1, "none of 0 frames could be judged"),
         (["{today}", "-m", "{model}", "--once", "--frames", "f.csv"], 2, "--frames 'f.csv' has an ending"),
     ],
 )

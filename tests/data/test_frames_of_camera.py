@@ -93,6 +93,20 @@ def test_frames_too_close_together_are_left_out(tmp_path):
     assert names == ["20200101_120000.png", "20200101_120030.png"]
 
 
+def test_counters_are_ordered_as_numbers_and_are_no_times(tmp_path):
+    for number in (8, 9, 10, 30, 60):
+        put(tmp_path, f"img{number}.png", 10)
+        put(tmp_path / "deep", f"frame_{number:06d}.png", 10)
+    frames = list(open_camera(str(tmp_path / "deep")).frames(False))
+    assert [frame.name[-6:-4] for frame in frames] == ["08", "09", "10", "30", "60"]
+    assert {frame.time for frame in frames} == {datetime.fromtimestamp(LONG_AGO)}
+    names = [frame.name for frame in open_camera(str(tmp_path)).frames(False) if "deep" not in frame.name]
+    assert names == ["img8.png", "img9.png", "img10.png", "img30.png", "img60.png"]
+    script = Script(lambda: put(tmp_path, "img100.png", 10))
+    late = followed(open_camera(str(tmp_path)), script, after="img60.png")
+    assert [(frame.name, frame.problem) for frame in late] == [("img100.png", "")]
+
+
 def test_names_that_look_like_no_time_leave_the_time_of_the_file():
     otherwise = datetime(2021, 5, 6, 7, 8, 9)
     for name in ("frame_17.jpg", "20211399_999999.jpg", "1234567.jpg"):

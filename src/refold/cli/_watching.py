@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from refold._parameters import check_parameters
 from refold.cli._commands import check_folder, check_options, check_output
 from refold.cli._talk import say
 from refold.cli._webhook import Webhook
-from refold.data import open_camera, save_picture
+from refold.data import in_order, open_camera, save_picture
 from refold.estimators import (
     CameraDetector,
     CameraEvent,
@@ -33,6 +35,7 @@ from refold.files import ModelFile, read_model_file, write_tensor_file
 
 _STATE, _SPOOL, _EVENTS = "state.safetensors", "spool", "events.jsonl"
 _IN_REPORT = 24
+_COUNTED = ("frames", "scored", "alarms", "problems", "events")
 _CROP_AROUND = 0.5  # of the box, on each side
 _LEAST_CROP = 64
 _STATE_EVERY = 2.0  # seconds
@@ -93,7 +96,7 @@ class _Told:
     thresholds: list[float] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
     shown: list[tuple[str, NDArray[np.uint8], NDArray[np.float32]]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=lambda: {"frames": 0, "alarms": 0, "problems": 0, "events": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
     problem: str = ""
 
 
@@ -101,9 +104,13 @@ def watch_camera(source: str, model_path: Path, wishes: WatchWishes) -> dict[str
     """Judge frames as they come, and write down what is found."""
     _check_wishes(wishes)
     model = _load(model_path)
-    every = model.every if wishes.every is None else wishes.every
-    camera = open_camera(source, every=every)
+    if wishes.every is not None:
+        model.set_params(every=wishes.every)
+        check_parameters(model)
+    camera = open_camera(source, every=model.every)
+    _refuse_inside(source, wishes.out)
     watch, events = CameraWatch(model), CameraEvents()
+    events.number = _last_event(wishes.out)
     resumed = _restored(wishes, watch, events)
     webhook = None if wishes.webhook is None or wishes.out is None else Webhook(wishes.webhook, wishes.out / _SPOOL)
     told = _Told()
@@ -111,9 +118,9 @@ def watch_camera(source: str, model_path: Path, wishes: WatchWishes) -> dict[str
         say(f"watching {camera.address}; promised: {model.promised}")
     last_name = watch.last_name if resumed else None
     frames = camera.frames(not wishes.once, last_name)
-    with _lines(wishes, last_name) as lines, contextlib.suppress(KeyboardInterrupt):
-        _watch(frames, watch, events, told, wishes, lines, webhook)
-    if wishes.once:
+    with _lines(wishes, last_name) as lines, _stopping() as stop:
+        ended = _watch(frames, watch, events, told, wishes, lines, webhook, stop)
+    if ended:
         for event in events.finish():
             _tell(event, None, told, wishes, webhook)
     _keep_state(wishes, watch, events)
@@ -122,7 +129,48 @@ def watch_camera(source: str, model_path: Path, wishes: WatchWishes) -> dict[str
     if wishes.report is not None:
         _write_report(wishes.report, camera.address, model, told)
     _sum_up(told, wishes, webhook)
+    if wishes.once and not told.counts["scored"]:
+        raise DataError(f"none of {told.counts['frames']} frames could be judged, which needs 13 good ones before")
     return told.counts
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM: at once while waiting for a frame, else when the frame is done with."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.busy = False
+
+    def __call__(self, *signal: object) -> None:
+        self.asked = True
+        if not self.busy:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Let signals end the watch between frames, so that no event is half told."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _refuse_inside(source: str, out: Path | None) -> None:
+    if out is not None and Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+        raise ParameterError(f"--out {str(out)!r} lies in the folder that is watched; choose another one")
+
+
+def _last_event(out: Path | None) -> int:
+    """Return the highest number of an event that a folder holds, so that none is written over."""
+    names = [] if out is None else [path.name.removeprefix("event-") for path in out.glob("event-*")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def _watch(
@@ -133,9 +181,19 @@ def _watch(
     wishes: WatchWishes,
     lines: TextIO | None,
     webhook: Webhook | None,
-) -> None:
+    stop: _Stop,
+) -> bool:
+    """Judge frame by frame; return whether the source ended by itself."""
     kept = float("-inf")
-    for frame in frames:
+    while not stop.asked:
+        stop.busy = False
+        try:
+            frame = next(frames)
+        except StopIteration:
+            return True
+        except KeyboardInterrupt:
+            return False
+        stop.busy = True
         judged = watch.push(frame)
         found = list(events.push(judged))
         _note(judged, told, wishes)
@@ -149,6 +207,7 @@ def _watch(
         if found or time.monotonic() - kept > _STATE_EVERY:
             _keep_state(wishes, watch, events)
             kept = time.monotonic()
+    return False
 
 
 def _load(path: Path) -> CameraDetector:
@@ -190,17 +249,17 @@ def _forget_lines_after(path: Path, last_name: str | None) -> None:
     if last_name is None or not path.exists():
         return
     kept = path.read_text().splitlines(keepends=True)
-    while kept and _file_of(kept[-1]) > last_name:
+    while kept and _comes_again(kept[-1], last_name):
         kept.pop()
     with write_whole(path) as temporary:
         temporary.write_text("".join(kept))
 
 
-def _file_of(line: str) -> str:
+def _comes_again(line: str, last_name: str) -> bool:
     try:
-        return str(json.loads(line)["file"])
-    except (ValueError, KeyError, TypeError):
-        return chr(0x10FFFF)  # half a line: it comes again
+        return in_order(str(json.loads(line)["file"])) > in_order(last_name)
+    except (ValueError, KeyError, TypeError):  # half a line
+        return True
 
 
 def _line(judged: JudgedFrame) -> dict[str, Any]:
@@ -221,6 +280,7 @@ def _note(judged: JudgedFrame, told: _Told, wishes: WatchWishes) -> None:
     told.counts["frames"] += 1
     told.counts["problems"] += bool(judged.problem)
     told.counts["alarms"] += judged.alarm
+    told.counts["scored"] += judged.score is not None
     if judged.problem and judged.problem != told.problem and not wishes.quiet:
         say(f"note: frame {judged.name} {judged.problem}" if judged.name else f"note: {judged.problem}")
     told.problem = judged.problem
@@ -381,8 +441,11 @@ def accept_event(model_path: Path, folder: Path, output: Path | None) -> dict[st
     try:
         heat = np.load(folder / "heat.npy", allow_pickle=False)
         mode = (folder / "mode.txt").read_text()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{str(folder)!r} is no folder of an event, such as OUT/event-0001") from error
+        usable = isinstance(heat, np.ndarray) and heat.dtype == np.float32 and bool(np.isfinite(heat).all())
+    except (OSError, ValueError):
+        usable = False
+    if not usable:
+        raise DataError(f"{str(folder)!r} is no folder of an event, such as OUT/event-0001")
     model.accept(heat, mode)
     target = model_path if output is None else output
     model.save(target)

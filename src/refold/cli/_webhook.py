@@ -11,12 +11,12 @@ from refold._atomic import write_whole
 from refold._errors import ParameterError
 from refold._extras import require
 from refold.cli._talk import say
+from refold.data import without_secrets
 
 _PATIENCE = 5.0  # seconds for one delivery
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
-_RECEIVER_AT_FAULT = 500  # and above; below, and from 400 on, it has the event and refuses it
-_REFUSED = 400
-_TRY_LATER = (408, 425, 429)
+_TAKEN = range(200, 300)
+_REFUSED = (400, 410, 413, 422)  # the receiver has the event and will never take it; all else is tried again
 
 
 class Webhook:
@@ -32,18 +32,28 @@ class Webhook:
     """
 
     def __init__(self, url: str, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ParameterError(f"--webhook {url!r} is no address; give one such as https://host/path")
         self._httpx = require("httpx", extra="camera", purpose="send events to a webhook")
+        if not self._is_address(url):
+            raise ParameterError(
+                f"--webhook {without_secrets(url)!r} is no address; give one such as https://host/path"
+            )
         self._url, self._folder, self._clock = url, folder, clock
         self._pause, self._next = _FIRST_PAUSE, 0.0
         self._down = False
         folder.mkdir(parents=True, exist_ok=True)
 
+    def _is_address(self, url: str) -> bool:
+        try:
+            urlsplit(url)  # refuses broken brackets, which httpx takes
+            address = self._httpx.URL(url)
+            self._httpx.Request("POST", address)
+        except (self._httpx.InvalidURL, ValueError):
+            return False
+        return address.scheme in ("http", "https") and bool(address.host)
+
     def send(self, event: dict[str, Any]) -> None:
         """Put an event on disk, then deliver what waits."""
-        waiting = self.waiting()
-        number = int(waiting[-1].stem) + 1 if waiting else 1
+        number = 1 + max((int(path.name.partition(".")[0]) for path in self._all()), default=0)
         with write_whole(self._folder / f"{number:09d}.json") as temporary:
             temporary.write_text(json.dumps(event))
         self.deliver()
@@ -58,18 +68,22 @@ class Webhook:
 
     def waiting(self) -> list[Path]:
         """Return the events that wait."""
-        return sorted(path for path in self._folder.glob("*.json") if not path.name.startswith("."))
+        return sorted(path for path in self._all() if path.suffix == ".json")
+
+    def _all(self) -> list[Path]:
+        """Return the events that wait or were refused; other files in the folder are not ours."""
+        return [path for path in self._folder.iterdir() if path.name.partition(".")[0].isdecimal()]
 
     def _delivered(self, path: Path) -> bool:
         headers = {"Content-Type": "application/json"}
         try:
             answer = self._httpx.post(self._url, content=path.read_bytes(), headers=headers, timeout=_PATIENCE)
             code = int(answer.status_code)
-        except self._httpx.HTTPError as error:
+        except (self._httpx.HTTPError, self._httpx.InvalidURL, ValueError, OSError) as error:
             return self._failed(str(error) or type(error).__name__)
-        if code >= _RECEIVER_AT_FAULT or code in _TRY_LATER:
+        if code not in _TAKEN and code not in _REFUSED:
             return self._failed(f"it answers {code}")
-        if code >= _REFUSED:
+        if code in _REFUSED:
             say(f"note: the webhook refuses an event with {code}; it is kept as {path.name}.refused")
             path.rename(path.with_name(path.name + ".refused"))
         else:

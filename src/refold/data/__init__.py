@@ -3,7 +3,7 @@
 from refold.data._adapters import Adapter, adapter_from_json, fit_adapter
 from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
-from refold.data._frames_of_camera import Camera, Frame, open_camera, time_of_name
+from refold.data._frames_of_camera import Camera, Frame, in_order, open_camera, time_of_name, without_secrets
 from refold.data._opening import open_source
 from refold.data._picture_list import Pictures, open_pictures, pictures_in
 from refold.data._pictures import save_picture
@@ -32,6 +32,7 @@ __all__ = [
     "find_digits",
     "fit_adapter",
     "in_memory_bytes",
+    "in_order",
     "open_camera",
     "open_pictures",
     "open_source",
@@ -39,5 +40,6 @@ __all__ = [
     "prefetched",
     "save_picture",
     "time_of_name",
+    "without_secrets",
     "write_records",
 ]

@@ -105,7 +105,9 @@ def open_camera(source: str, *, every: float | None = None) -> Camera:
     if path.is_file() and path.suffix.lower() in _VIDEOS:
         return VideoFile(path, every)
     if not path.exists():
-        raise DataError(f"there is no {source!r}; give a folder of pictures, a video file or a camera's address")
+        raise DataError(
+            f"there is no {without_secrets(source)!r}; give a folder of pictures, a video file or a camera's address"
+        )
     raise DataError(
         f"{source!r} is no camera; give a folder of pictures, a video ({', '.join(_VIDEOS[:4])}, ...) or an address "
         "such as rtsp://host/stream"
@@ -128,6 +130,7 @@ class FrameFolder(Camera):
     def __init__(self, folder: Path, every: float) -> None:
         super().__init__(str(folder))
         self._folder, self._every = folder, every
+        self._named_by_time: bool | None = None  # whether six digits in every name are a time, and no counter
 
     def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
         """Yield the pictures that are there, and with `follow` those that come; see `Camera.frames`."""
@@ -136,24 +139,23 @@ class FrameFolder(Camera):
         last, vanished = after or "", False
         while True:
             started = time.monotonic()
-            present = self._present()
-            if not present and seen and follow and not self._folder.is_dir():
-                if not vanished:
-                    yield Frame("", datetime.now(), None, f"{self.address} has vanished; waiting for it")
-                vanished = True
-            else:
-                vanished = False
-            seen &= set(present)
+            gone = not self._folder.is_dir()
+            if gone and not vanished and follow:
+                yield Frame("", datetime.now(), None, f"{self.address} has vanished; waiting for it")
+            vanished = gone
+            present = {} if gone else self._present()
+            if present:
+                seen &= set(present)  # what was taken away needs no memory
             for name, path in present.items():
-                if name in seen or (after is not None and name <= after):
+                if name in seen or (after is not None and in_order(name) <= in_order(after)):
                     continue
                 frame = self._frame(name, path, follow)
                 if frame is None:
                     break  # those behind it wait, so that order is kept
                 seen.add(name)
-                if name < last:
+                if in_order(name) < in_order(last):
                     frame = Frame(name, frame.time, None, f"came late: {last!r} was judged before it")
-                last = max(last, name)
+                last = max(last, name, key=in_order)
                 if frame.picture is None or thinning.takes(frame.time):
                     yield frame
             if not follow:
@@ -161,7 +163,10 @@ class FrameFolder(Camera):
             wait(max(_POLL, 5 * (time.monotonic() - started)))
 
     def _present(self) -> dict[str, Path]:
-        return {path.relative_to(self._folder).as_posix(): path for path in picture_files(self._folder)}
+        found = {path.relative_to(self._folder).as_posix(): path for path in picture_files(self._folder)}
+        if self._named_by_time is None and found:
+            self._named_by_time = all(_TIME.search(path.name) for path in found.values())
+        return {name: found[name] for name in sorted(found, key=in_order)}
 
     def _frame(self, name: str, path: Path, follow: bool) -> Frame | None:
         """Return the frame in a file; None if it may still be written to."""
@@ -169,7 +174,7 @@ class FrameFolder(Camera):
             changed = path.stat().st_mtime
         except OSError:
             return Frame(name, datetime.now(), None, "was taken away before it was read")
-        moment = time_of_name(path.name, datetime.fromtimestamp(changed))
+        moment = time_of_name(path.name, datetime.fromtimestamp(changed), bool(self._named_by_time))
         head = head_of(path)
         picture = None if head is None else decode_picture(path, "RGB", head[1])
         if picture is not None:
@@ -179,8 +184,21 @@ class FrameFolder(Camera):
         return Frame(name, moment, None, "cannot be read as a picture")
 
 
-def time_of_name(name: str, otherwise: datetime) -> datetime:
+def in_order(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Return what names are sorted by: numbers in them count as numbers.
+
+    Examples
+    --------
+    >>> sorted(["img10.jpg", "img9.jpg"], key=in_order)
+    ['img9.jpg', 'img10.jpg']
+    """
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part)
+
+
+def time_of_name(name: str, otherwise: datetime, time_of_day: bool = True) -> datetime:
     """Return the time that a file's name tells; a time of day alone is on the day of `otherwise`.
+
+    Without `time_of_day` six digits alone are thought a counter.
 
     Examples
     --------
@@ -194,7 +212,7 @@ def time_of_name(name: str, otherwise: datetime) -> datetime:
             return datetime(*map(int, found.groups()))  # type: ignore[arg-type] # six numbers
         except ValueError:
             return otherwise
-    if found := _TIME.search(name):
+    if time_of_day and (found := _TIME.search(name)):
         hour, minute, second = map(int, found.groups())
         return otherwise.replace(hour=hour, minute=minute, second=second, microsecond=0)
     return otherwise
@@ -266,7 +284,7 @@ class NetworkCamera(Camera):
     """
 
     def __init__(self, address: str, every: float) -> None:
-        super().__init__(re.sub(r"//[^/@]*@", "//", address))
+        super().__init__(without_secrets(address))
         self._url, self._every = address, every
 
     def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
@@ -305,6 +323,19 @@ class NetworkCamera(Camera):
                 if time.monotonic() >= next_one:
                     next_one = time.monotonic() + self._every
                     yield picture.to_ndarray(format="rgb24")
+
+
+def without_secrets(address: str) -> str:
+    """Return an address without user, password and the values of its query.
+
+    Examples
+    --------
+    >>> without_secrets("http://user:se@cret@camera/snap?user=a&pwd=b")
+    'http://camera/snap?user=...&pwd=...'
+    """
+    shown = re.sub(r"//.*@", "//", address.partition("?")[0])
+    query = address.partition("?")[2]
+    return shown + ("?" + re.sub(r"=[^&]*", "=...", query) if query else "")
 
 
 def _av() -> Any:

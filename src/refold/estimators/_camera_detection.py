@@ -36,6 +36,7 @@ _DAY = 86_400.0
 _FEWEST = 25  # frames of a mode
 _MOST = 3_000  # frames of a mode that are learned from, the newest
 _LEARNED = 0.75  # of them; the others tell the threshold
+_PASSING = 3  # frames of one size at the beginning that others may still replace
 _HISTORY = 13  # frames before the first one that has a score
 _SURE_OF_RATE = 3  # false alarms among the calibration frames from which on a rate is kept by them alone
 
@@ -120,13 +121,19 @@ class CameraDetector(CameraParameters, BaseEstimator):  # type: ignore[misc] # s
         """
         check_parameters(self)
         grids: dict[str, list[Grid]] = {}
-        times, lost, size = [], 0, None
+        times: list[Any] = []
+        lost, size = 0, None
         with suppress(KeyboardInterrupt):  # a camera has no end
             for frame in frames_of(X, self.every, follow=_is_address(X)):
                 grid, _ = (None, "") if frame.picture is None else grid_or_problem(frame.picture)
-                if grid is None or frame.picture is None or (size is not None and frame.picture.shape[:2] != size):
+                if grid is None or frame.picture is None:
                     lost += 1
                     continue
+                if size is not None and frame.picture.shape[:2] != size:
+                    if len(times) > _PASSING:
+                        lost += 1
+                        continue
+                    lost, grids, times = lost + len(times), {}, []  # the first ones were of another size
                 size = frame.picture.shape[:2]
                 times.append(frame.time)
                 known = grids.setdefault(mode_of(frame.picture), [])

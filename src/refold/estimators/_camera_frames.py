@@ -21,6 +21,7 @@ MODES = (COLOUR, INFRA_RED)
 _GREYEST = 3.0  # mean difference of a pixel's channels below which a frame is thought one of infra-red light
 _DARKEST, _FLATTEST = 4.0, 1.0  # mean and deviation of grey levels below which a frame shows nothing
 _MINUTE = timedelta(minutes=1)
+_SHORTEST_STEP = 0.5  # seconds; less is the time that copying took
 
 
 def frames_of(source: Any, every: float | None, follow: bool = False, after: str | None = None) -> Iterator[Frame]:
@@ -82,7 +83,8 @@ def read_mask(path: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def usual_step(times: Iterable[datetime]) -> float:
-    """Return the median of the seconds between frames; a minute where that is not known."""
+    """Return the median of the seconds between frames; a minute where that is not known, as of copied files."""
     seconds = np.diff([moment.timestamp() for moment in times])
     seconds = seconds[seconds > 0]
-    return float(np.median(seconds)) if len(seconds) else _MINUTE.total_seconds()
+    step = float(np.median(seconds)) if len(seconds) else 0.0
+    return step if step >= _SHORTEST_STEP else _MINUTE.total_seconds()

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refold._errors import CheckpointError
-from refold.data import Frame
+from refold.data import Frame, in_order
 from refold.estimators._camera_detection import CameraDetector
 from refold.estimators._camera_frames import Grid, Picture, grid_or_problem, mode_of
 from refold.scores import Calibration, CameraRun, FrameScore
@@ -21,6 +21,7 @@ Box = tuple[int, int, int, int]
 
 _CALM_AROUND = 15  # frames before and after an alarm from which nothing is learned
 _REMEMBERED = 20_000  # scores of calm frames
+_STEPS = 9
 _LONGEST_GAP = 12  # steps, after which the frames before are no help any more
 
 
@@ -94,11 +95,12 @@ class CameraWatch:
         self._last_grid: Grid | None = None
         self._last_time: datetime | None = None
         self._last_mode = ""
+        self._steps: deque[float] = deque(maxlen=_STEPS)  # seconds between frames lately
         self.last_name = ""
 
     def push(self, frame: Frame) -> JudgedFrame:
         """Take the next frame and return what is said of it."""
-        self.last_name = max(self.last_name, frame.name)  # names are in the order of time
+        self.last_name = max(self.last_name, frame.name, key=in_order)  # names are in the order of time
         if frame.picture is None:
             return JudgedFrame(frame.name, frame.time, frame.problem)
         grid, problem = self._usable(frame.picture)
@@ -133,8 +135,10 @@ class CameraWatch:
     def _restart_after_gap(self, moment: datetime, mode: str) -> None:
         if self._last_time is None:
             return
-        gap = moment - self._last_time
-        if abs(gap) > timedelta(seconds=_LONGEST_GAP * self._detector.seconds_) or mode != self._last_mode:
+        gap = abs((moment - self._last_time).total_seconds())
+        self._steps.append(gap)
+        usual = max(self._detector.seconds_, float(np.median(self._steps)))  # the source may be slower than training
+        if gap > _LONGEST_GAP * usual or mode != self._last_mode:
             self._modes[mode].run.restart()
 
     def _learn(self, mode: _ModeRun, found: FrameScore) -> None:
@@ -161,6 +165,7 @@ class CameraWatch:
             "last_name": self.last_name,
             "last_time": None if self._last_time is None else self._last_time.isoformat(),
             "last_mode": self._last_mode,
+            "steps": list(self._steps),
             "blocked": {name: mode.blocked for name, mode in self._modes.items()},
         }
         tensors: dict[str, Tensor] = {}
@@ -186,6 +191,7 @@ class CameraWatch:
                 mode.waiting = deque(_scores(tensors[f"{name}.waiting"]))
                 mode.blocked = int(header["blocked"][name])
                 self._set_threshold(mode)
+            self._steps = deque(map(float, header["steps"]), maxlen=_STEPS)
             moment = header["last_time"]
             self._last_time = None if moment is None else datetime.fromisoformat(moment)
             self._last_mode, self.last_name = str(header["last_mode"]), str(header["last_name"])
