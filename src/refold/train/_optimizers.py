@@ -1,17 +1,20 @@
 """Optimizers by name, behind three verbs: step, tensors, load_tensors."""
 
 from collections.abc import Sequence
-from math import prod
+from math import prod, sqrt
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from refold.nets import AutoencoderNet
+from refold.train._machine import this_machine
 from refold.train._plan import Plan
 
 _SMALLEST_MATRIX = 8
 _MUON_RATE = 7.5  # Muon's steps have unit norm: a rate some seven times AdamW's moves weights about as far
+_MUON_DECAY, _MOMENTUM = 0.3, 0.95
+_NEWTON_SCHULZ, _NEWTON_SCHULZ_STEPS, _SMALLEST_NORM = (3.4445, -4.775, 2.0315), 3, 1e-7
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 
@@ -94,7 +97,10 @@ class AdamW:
 
 
 class Muon:
-    """Torch's Muon (Jordan et al. 2024): matrices move along orthogonalised gradients.
+    """Muon (Jordan et al. 2024): matrices move along orthogonalised momenta.
+
+    The products of the orthogonalisation are in bfloat16 only where that is faster: a processor without instructions
+    for it takes some fifty times as long as in float32. In bfloat16 it gives the numbers of ``torch.optim.Muon``.
 
     Parameters
     ----------
@@ -104,32 +110,52 @@ class Muon:
     """
 
     def __init__(self, weights: Sequence[Tensor], weight_decay: float) -> None:
-        self._weights = list(weights)
-        self._muon = torch.optim.Muon(
-            self._weights, weight_decay=0.3 * weight_decay, ns_steps=3, adjust_lr_fn="original"
-        )
+        self._weights, self._weight_decay = list(weights), _MUON_DECAY * weight_decay
+        self._momenta: list[Tensor] = []
+        faster = weights[0].device.type in this_machine().bfloat16_on
+        self._dtype = torch.bfloat16 if faster else torch.float32
 
+    @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Move the weights, and forget the gradients."""
-        for group in self._muon.param_groups:
-            group["lr"] = rate * _MUON_RATE
-        self._muon.step()  # type: ignore[no-untyped-call]
-        self._muon.zero_grad(set_to_none=True)
+        """Move the weights that have a gradient, and forget the gradients."""
+        self._begin()
+        for weight, momentum in zip(self._weights, self._momenta, strict=True):
+            if weight.grad is None:
+                continue
+            momentum.lerp_(weight.grad, 1 - _MOMENTUM)
+            ahead = weight.grad.lerp(momentum, _MOMENTUM)
+            weight.mul_(1 - rate * _MUON_RATE * self._weight_decay)
+            stretch = sqrt(max(1.0, weight.shape[0] / weight.shape[1]))
+            weight.add_(orthogonalised(ahead.to(self._dtype)), alpha=-rate * _MUON_RATE * stretch)
+            weight.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the momenta."""
-        return {
-            f"{name}.{place}": value
-            for place, weight in enumerate(self._weights)
-            for name, value in self._muon.state.get(weight, {}).items()
-        }
+        self._begin()
+        return {f"momentum_buffer.{place}": momentum for place, momentum in enumerate(self._momenta)}
+
+    def _begin(self) -> None:
+        if not self._momenta:
+            self._momenta = [torch.zeros_like(weight) for weight in self._weights]
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over the momenta."""
-        for key, value in tensors.items():
-            name, place = key.split(".")
-            weight = self._weights[int(place)]
-            self._muon.state[weight][name] = torch.empty_like(weight).copy_(value)
+        for name, momentum in self.tensors().items():
+            momentum.copy_(tensors[name])
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Return a matrix with nearly the same singular vectors and singular values about 1.
+
+    Three steps of Newton and Schulz's iteration with Jordan's coefficients.
+    """
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    wide = wide / wide.norm().clamp(min=_SMALLEST_NORM)
+    first, third, fifth = _NEWTON_SCHULZ
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=third, alpha=fifth), wide, beta=first)
+    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
 
 
 class Together:
