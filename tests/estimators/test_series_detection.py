@@ -165,6 +165,15 @@ def test_machines_may_differ_in_level_and_spread(tmp_path):
         detector.anomaly_score(today.assign(machine="new"))
 
 
+def test_a_second_fit_does_not_hang_on_the_first():
+    holes = table(700, seed=15).drop(index=range(300, 330)).reset_index(drop=True)
+    again = Detector(time="when", window=64, steps=5, false_alarm_rate=0.1, random_state=0)
+    fitted(again, holes)
+    again.set_params(window=10)
+    fresh = Detector(time="when", window=10, steps=5, false_alarm_rate=0.1, random_state=0)
+    assert np.array_equal(fitted(again, holes).decision_scores_, fitted(fresh, holes).decision_scores_)
+
+
 def test_an_event_ends_at_a_long_gap():
     today = table(300, seed=14)
     today.loc[140:160, "b"] += 2

@@ -93,7 +93,7 @@ class _Told:
     """What has been told so far."""
 
     scores: list[float] = field(default_factory=list)
-    thresholds: list[float] = field(default_factory=list)
+    threshold: float = 0.0
     spans: list[tuple[int, int]] = field(default_factory=list)
     shown: list[tuple[str, NDArray[np.uint8], NDArray[np.float32]]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
@@ -286,7 +286,7 @@ def _note(judged: JudgedFrame, told: _Told, wishes: WatchWishes) -> None:
     told.problem = judged.problem
     if judged.score is not None and judged.threshold is not None and wishes.report is not None:
         told.scores.append(judged.score)
-        told.thresholds.append(judged.threshold)
+        told.threshold = judged.threshold
 
 
 def _tell(
@@ -379,7 +379,7 @@ def _write_report(path: Path, address: str, model: CameraDetector, told: _Told) 
         title="What the camera saw",
         lead=f"{counts['events']} events in {counts['frames']} frames of {address}.",
         scores=np.array(told.scores),
-        threshold=told.thresholds[-1] if told.thresholds else 0.0,
+        threshold=told.threshold,
         events=told.spans,
         figures=[
             ("frames", counts["frames"]),

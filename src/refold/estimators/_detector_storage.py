@@ -43,13 +43,18 @@ def save_detector(model: Detector, path: str | os.PathLike[str]) -> None:
         "calibrated": len(model.calibration_.scores),
         "learned": len(model.decision_scores_),
         "timeline": model.timeline_.to_json() if isinstance(model.judge_, SeriesJudge) else None,
-        "entities": {name: asdict(scale) for name, scale in getattr(model, "entities_", {}).items()},
+        "entities": _entities(model),
         "feature_names": [str(name) for name in getattr(model, "feature_names_in_", ())],
     }
     tensors = {_JUDGE + name: tensor for name, tensor in model.judge_.module.state_dict().items()}
     tensors[_CALIBRATION] = model.calibration_.scores
     tensors[_TRAINING] = torch.from_numpy(model.decision_scores_)
     write_model_file(ModelFile(type(model).__name__, header, tensors), path)
+
+
+def _entities(model: Detector) -> dict[str, Any]:
+    scales = model.entities_ if isinstance(model.judge_, SeriesJudge) else {}
+    return {name: asdict(scale) for name, scale in scales.items()}
 
 
 def rebuild_detector(file: ModelFile, name: str, device: str, features: nn.Module | None = None) -> Detector:

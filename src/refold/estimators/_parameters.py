@@ -215,12 +215,18 @@ class DetectorParameters:
         "Share of anomalies in the training data where these are suspect; 'auto' estimates it. The strangest records "
         "are then left out of training. None: the training data are normal.",
     )
-    members: int = declare(6, whole(2, 64), "Autoencoders of the ensemble; each learns from four fifths of the data.")
+    members: int = declare(
+        6,
+        whole(2, 64),
+        "Autoencoders of the ensemble; each learns from four fifths of the rows, or from all but one block of time.",
+    )
     width: int = declare(
         64, whole(1, 4096), "Units of the hidden layers of each autoencoder, and numbers of its code."
     )
     steps: int | Literal["auto"] = declare(
-        "auto", choice("auto") | whole(1), "Training steps; 'auto' is 500 for rows, fewer for wide ones."
+        "auto",
+        choice("auto") | whole(1),
+        "Training steps; 'auto' is 500 for rows, fewer for wide ones, 100 for series.",
     )
     references: int | Literal["auto"] = declare(
         "auto",

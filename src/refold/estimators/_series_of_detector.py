@@ -25,6 +25,7 @@ Array = NDArray[Any]
 Scores = NDArray[np.float64]
 
 _MOST_LEARNED = 200_000  # samples, the newest ones
+_LONGEST_GAP = 20  # missing samples that are filled in while the window is not known yet
 _CHANNELS = 3
 _LEAST_SHARE = 0.05
 
@@ -111,11 +112,9 @@ def timeline_of(model: "Detector", opened: Source | Stream) -> Timeline:
     return replace(timeline, step=usual_step(np.concatenate(times), entities or None))  # type: ignore[arg-type]
 
 
-def read_series(model: "Detector", opened: Source | Stream) -> Iterator[Stretch]:
-    """Yield opened samples as stretches in time."""
-    judge = getattr(model, "judge_", None)
-    longest = judge.spec.window if isinstance(judge, SeriesJudge) else 20
-    reader = TimelineReader(model.timeline_, longest)
+def read_series(model: "Detector", opened: Source | Stream, longest_gap: int) -> Iterator[Stretch]:
+    """Yield opened samples as stretches in time; after more missing samples than that a series begins anew."""
+    reader = TimelineReader(model.timeline_, longest_gap)
     start = 0
     for chunk, numbers in model._encoded(opened):
         times, entities = model.timeline_.times(chunk), model.timeline_.entities(chunk)
@@ -158,7 +157,8 @@ def learned_series(
     if model.group is not None:
         model.entities_ = _entity_scales(model, opened)
     dtype = np.float64 if model.entities_ or getattr(model.adapter_, "dtype", None) == np.float64 else None
-    series = [each if dtype is None else each.astype(dtype) for each in whole_series(read_series(model, opened))]
+    series = whole_series(read_series(model, opened, _LONGEST_GAP))
+    series = [each if dtype is None else each.astype(dtype) for each in series]
     series = [each if each.dtype.kind == "f" else each.astype(np.float32) for each in series]
     window = window_of(series) if model.window in (None, "auto") else int(model.window)
     long_enough = [each for each in series if len(each) >= 2 * window + 2]
@@ -176,7 +176,7 @@ def learned_series(
 
 def _entity_scales(model: "Detector", opened: Source | Stream) -> dict[str, EntityScale]:
     numbers: dict[str, list[Array]] = {}
-    for stretch in read_series(model, opened):
+    for stretch in read_series(model, opened, _LONGEST_GAP):
         numbers.setdefault(stretch.entity, []).append(stretch.numbers)
     categories = np.array(model.adapter_.n_categories) > 0
     return {name: EntityScale.of(np.concatenate(parts), categories) for name, parts in numbers.items()}
@@ -204,7 +204,7 @@ def series_threshold(calibration: Calibration, rate: float, level: int) -> Thres
 def judged_series(model: "Detector", opened: Source | Stream) -> Iterator[JudgedSamples]:
     """Yield points of opened samples as they become known."""
     runs = SeriesRuns(_judge(model))
-    yield from runs.judged(read_series(model, opened))
+    yield from runs.judged(read_series(model, opened, _judge(model).spec.window))
     _warn_of_unjudged(runs)
 
 

@@ -1,6 +1,6 @@
 """What autoencoders leave over of windows in time: its level against a drifting reference, its shape, its peaks."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp, prod
 from typing import Any
 
@@ -303,7 +303,7 @@ class SeriesScorer(nn.Module):
             Judged(*self._peak_score(summary.peak), summary.peak),
         ]
         limits = array_of(self.limits)
-        found = [Judged(part.scores / limit, *_rest(part)) for part, limit in zip(parts, limits, strict=True)]
+        found = [replace(part, scores=part.scores / limit) for part, limit in zip(parts, limits, strict=True)]
         return found, Standing(reference, excursion)
 
     def _damped(self, strayed: Floats, excursion: Floats) -> tuple[Floats, Floats]:
@@ -394,10 +394,6 @@ class SeriesScorer(nn.Module):
             strayed, _ = follow(level, seen, start, self.following, refusal)
             found.append(strayed[self.level :] if len(strayed) > self.level else strayed)
         return np.concatenate(found)
-
-
-def _rest(part: Judged) -> tuple[Floats, Floats]:
-    return part.contributions, part.left
 
 
 def _mean(values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:

@@ -100,7 +100,7 @@ class Muon:
     """Muon (Jordan et al. 2024): matrices move along orthogonalised momenta.
 
     The products of the orthogonalisation are in bfloat16 only where that is faster: a processor without instructions
-    for it takes some fifty times as long as in float32. In bfloat16 it gives the numbers of ``torch.optim.Muon``.
+    for it takes 20 to 30 times as long as in float32. In bfloat16 it gives the numbers of ``torch.optim.Muon``.
 
     Parameters
     ----------
