@@ -165,6 +165,19 @@ def test_machines_may_differ_in_level_and_spread(tmp_path):
         detector.anomaly_score(today.assign(machine="new"))
 
 
+@pytest.mark.parametrize("columns", [["b"], ["a", "b", "c", "temperature"]])
+def test_sensors_that_fall_silent_are_an_event_and_single_gaps_are_none(columns):
+    today = table(300, seed=16)
+    today.loc[60:63, columns] = np.nan
+    assert np.mean(of_table().predict(today) == -1) < 0.1
+    today.loc[150:209, columns] = np.nan
+    flagged = of_table().predict(today) == -1
+    assert flagged[158:202].all()
+    event = max(of_table().events(today), key=lambda event: event.end - event.start)
+    assert set(event.channels) <= set(columns)
+    assert event.sentence.startswith("b missing, expected" if columns == ["b"] else "holds no value")
+
+
 def test_a_second_fit_does_not_hang_on_the_first():
     holes = table(700, seed=15).drop(index=range(300, 330)).reset_index(drop=True)
     again = Detector(time="when", window=64, steps=5, false_alarm_rate=0.1, random_state=0)

@@ -111,7 +111,7 @@ def _sentence(
 ) -> str:
     """Say in words which cells are strange, at most three of them."""
     if all(_as_text(values[name][row]) == "missing" for name in names):
-        return "holds no value, so nothing can be said of it"
+        return "holds no value"
     named = [place for place in order[:_NAMED] if shares[place] >= _NAMED_SHARE] or list(order[:1])
     seen = {names[place]: _as_text(values[names[place]][row]) for place in named}
     instead = {name: _as_text(expected[name][row]) for name in seen}

@@ -21,8 +21,9 @@ _RINGING = 0.2  # of the largest deviation lately counts as the usual one: the s
 _EXTREME = 3.0  # deviations from which on an excursion counts as one that may ring
 _SHRINKAGE = 0.1
 _GUESSES = 3
-PARTS = ("level", "shape", "peak")
+PARTS = ("level", "shape", "peak", "silence")
 _MARGINS = (1.1, 1.5, 1.5)  # of the highest score in training: what is seen there once may come a little stronger
+_SILENT = 2.0  # score of a feature that falls silent and never did in training
 _SMALLEST, _SMALLEST_SPREAD = 1e-9, 1e-6
 _QUIETEST, _MOST_WANDERING = 1e-2, 1e4
 _LARGEST = 1 << 16
@@ -166,10 +167,11 @@ class Standing:
 class SeriesScorer(nn.Module):
     """From raw samples in time to what is left over of them, and from that to scores.
 
-    The network rebuilds windows. Three things of what it leaves over are judged: its level over some samples, against
+    The network rebuilds windows. Four things are judged. Of what it leaves over: its level over some samples, against
     a reference that follows slow drift and refuses to follow what is strange; its shape, the variance about the mean
-    of the window; its peaks, single samples beside the level. Features that wander by themselves (temperatures) count
-    less than those that return at once.
+    of the window; its peaks, single samples beside the level. And silence: a feature without any value over a level,
+    where training had none. Features that wander by themselves (temperatures) count less than those that return at
+    once.
 
     Parameters
     ----------
@@ -185,6 +187,7 @@ class SeriesScorer(nn.Module):
     extreme: Tensor
     variance: Tensor
     peak: Tensor
+    speaking: Tensor
     steadiness: Tensor
     limits: Tensor
 
@@ -195,7 +198,7 @@ class SeriesScorer(nn.Module):
         size = rebuilding.features
         for name in ("reference", "excursion"):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
-        for name in ("refusal", "extreme", "variance", "peak", "steadiness"):
+        for name in ("refusal", "extreme", "variance", "peak", "speaking", "steadiness"):
             self.register_buffer(name, torch.ones(size, dtype=torch.float64))
         self.register_buffer("precision", torch.eye(size, dtype=torch.float64))
         self.register_buffer("limits", torch.ones(len(PARTS), dtype=torch.float64))
@@ -269,7 +272,7 @@ class SeriesScorer(nn.Module):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Samples of the stretches that the parts judge."""
-        return self.level, self.window, 1
+        return self.level, self.window, 1, self.level
 
     @property
     def following(self) -> float:
@@ -301,6 +304,7 @@ class SeriesScorer(nn.Module):
             Judged(*self._level_score(relative), strayed),
             Judged(*self._shape_score(summary.variance[skipped[1] :]), summary.last[skipped[1] :]),
             Judged(*self._peak_score(summary.peak), summary.peak),
+            Judged(*self._silence_score(seen), np.zeros_like(strayed)),
         ]
         limits = array_of(self.limits)
         found = [replace(part, scores=part.scores / limit) for part, limit in zip(parts, limits, strict=True)]
@@ -327,6 +331,10 @@ class SeriesScorer(nn.Module):
     def _peak_score(self, peak: Floats) -> tuple[Floats, Floats]:
         parts = peak**2 / array_of(self.peak)
         return np.sqrt(parts.max(1)), parts
+
+    def _silence_score(self, seen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        parts = ~seen * array_of(self.speaking)
+        return _SILENT * parts.max(1), parts
 
     # --- learning --------------------------------------------------------------------------------------------------
 
@@ -356,7 +364,8 @@ class SeriesScorer(nn.Module):
         self.reference.copy_(torch.from_numpy(np.mean([end.reference for end in ends], axis=0)))
         self.excursion.copy_(torch.from_numpy(np.mean([end.excursion for end in ends], axis=0)))
         highest = np.max([np.max(points, axis=1) for points in found if points.size], axis=0)
-        limits = np.maximum(highest, _SMALLEST) * np.array(_MARGINS)
+        limits = np.maximum(highest, _SMALLEST) * np.array([*_MARGINS, 1.0])
+        limits[PARTS.index("silence")] = 1.0
         self.limits.copy_(torch.from_numpy(limits))
         return [np.max(points / limits[:, None], axis=0) for points in found]
 
@@ -368,6 +377,8 @@ class SeriesScorer(nn.Module):
     def _learn_shape(self, summaries: list[Summary], wandering: Floats) -> None:
         variance = np.concatenate([each.variance[self.window - 1 :] for each in summaries]).mean(0)
         peak = np.concatenate([each.peak for each in summaries])
+        heard = np.concatenate([each.level_seen[self.level - 1 :] for each in summaries]).all(0)
+        self.speaking.copy_(torch.from_numpy(heard.astype(np.float64)))
         steadiness = 1 / np.sqrt(1 + wandering)
         self.variance.copy_(torch.from_numpy(variance + _SMALLEST_SPREAD**2))
         self.peak.copy_(torch.from_numpy(np.mean(peak**2, axis=0) + _SMALLEST_SPREAD**2))
