@@ -134,15 +134,15 @@ class BlindNetworks:
     """Lets every ensemble give 0 for a while."""
 
     def __enter__(self) -> None:
-        from refold.nets import Ensemble
+        from refold.nets import SequenceEnsemble
 
-        self._forward = Ensemble.forward
-        Ensemble.forward = lambda net, input: 0 * self._forward(net, input)  # type: ignore[method-assign]
+        self._forward = SequenceEnsemble.forward
+        SequenceEnsemble.forward = lambda net, input: 0 * self._forward(net, input)  # type: ignore[method-assign]
 
     def __exit__(self, *error: object) -> None:
-        from refold.nets import Ensemble
+        from refold.nets import SequenceEnsemble
 
-        Ensemble.forward = self._forward  # type: ignore[method-assign]
+        SequenceEnsemble.forward = self._forward  # type: ignore[method-assign]
 
 
 def pca(train: Array, test: Array, seed: int) -> tuple[Array, float]:

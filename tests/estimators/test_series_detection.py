@@ -20,6 +20,11 @@ def machine(count, seed=0, period=40):
     return np.column_stack([turning + rng.normal(0, 0.1, (count, 3)), 20 + wandering])
 
 
+def drifting(count, seed=0):
+    """The same while two readings creep away, by one of their deviations in a thousand samples."""
+    return machine(count, seed) + np.arange(count)[:, None] * [0.0008, 0, -0.0004, 0]
+
+
 def table(count, seed=0, name=None):
     times = pandas.date_range("2026-01-01", periods=count, freq="min")
     frame = pandas.DataFrame(machine(count, seed), columns=["a", "b", "c", "temperature"])
@@ -80,9 +85,18 @@ def test_false_alarms_stay_near_the_promise_while_a_temperature_wanders():
     assert alarms.promised == 0.02 and alarms.observed < 0.06
 
 
+def test_a_slow_drift_far_out_of_training_is_followed_and_an_event_on_it_is_none_of_it():
+    series = drifting(8000, seed=7)
+    assert series[-1, 0] > 4 * machine(1500)[:, 0].max()
+    series[7600:7700, 1] += 1
+    flagged = of_array().predict(series) == -1
+    assert flagged[:7590].mean() < 0.05
+    assert flagged[7605:7695].mean() > 0.9 and flagged[7750:].mean() < 0.06
+
+
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_samples_that_arrive_get_exactly_the_scores_of_all_at_once(size):
-    series = machine(330 if size == 1 else 900, seed=5)[: 130 if size == 1 else None]
+    series = drifting(330 if size == 1 else 900, seed=5)[-230 if size == 1 else 0 :]
     whole = of_array().anomaly_score(series)
     parts = (series[start : start + size] if size > 1 else series[start] for start in range(0, len(series), size))
     found = list(of_array().stream(parts))

@@ -220,13 +220,16 @@ class DetectorParameters:
         whole(2, 64),
         "Autoencoders of the ensemble; each learns from four fifths of the rows, or from all but one block of time.",
     )
-    width: int = declare(
-        64, whole(1, 4096), "Units of the hidden layers of each autoencoder, and numbers of its code."
+    width: int | Literal["auto"] = declare(
+        "auto",
+        choice("auto") | whole(1, 4096),
+        "Units of the hidden layers of each autoencoder, or channels for series, and numbers of its code; 'auto' is "
+        "64 for rows, 24 for series.",
     )
     steps: int | Literal["auto"] = declare(
         "auto",
         choice("auto") | whole(1),
-        "Training steps; 'auto' is 500 for rows, fewer for wide ones, 100 for series.",
+        "Training steps; 'auto' is 500 for rows, fewer for wide ones, 200 for series.",
     )
     references: int | Literal["auto"] = declare(
         "auto",

@@ -26,7 +26,7 @@ _BAG = 0.8
 _FARTHEST, _FAR_SHARE = 4.0, 0.999  # this share of a column's values lies within so many spreads
 _CONSTANT_SHARE = 0.01  # of a constant column's value is its spread
 _STEPS, _WORK = 500, 1 << 19  # steps by default, and the weights of a member above which they become fewer
-_FEWEST_STEPS = 200
+_FEWEST_STEPS, _WIDTH = 200, 64
 _REFERENCES, _REFERENCE_VALUES = 10_000, 1 << 21
 _ROWS_AT_ONCE = 2048
 _LARGEST_RECORD = 1 << 16
@@ -101,13 +101,14 @@ def row_spec(parameters: DetectorParameters, numbers: Array, n_categories: tuple
         references = max(2, min(_REFERENCES, _REFERENCE_VALUES // (2 * features)))
     else:
         references = int(parameters.references)
+    width = _WIDTH if parameters.width == "auto" else int(parameters.width)
     return RowSpec(
         raw_shape=tuple(numbers.shape[1:]),
         n_categories=n_categories,
         exact=numbers.dtype == np.float64,
         flags=tuple(int(place) for place in np.flatnonzero(holes)),
         takes_missing=missing,
-        ensemble=EnsembleSpec(int(parameters.members), int(parameters.width), int(parameters.width)),
+        ensemble=EnsembleSpec(int(parameters.members), width, width),
         references=min(references, len(numbers)),
     )
 

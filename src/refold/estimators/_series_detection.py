@@ -15,8 +15,8 @@ from refold.train import EnsemblePlan, choose_device, train_ensemble, window_noi
 
 Array = NDArray[Any]
 
-_STEPS, _BATCH = 100, 64
-_LEVEL = 10
+_STEPS, _BATCH = 200, 64
+_LEVEL, _CHANNELS = 10, 24
 _SHORTEST, _LONGEST = 10, 64
 _PERIODIC = 0.3  # correlation of a series with itself one period later from which on it is thought periodic
 _WINDOWS_AT_ONCE = 512
@@ -35,8 +35,13 @@ def series_spec(
         flags=tuple(int(place) for place in np.flatnonzero(holes)),
         window=window,
         level=min(window, _LEVEL),
-        ensemble=EnsembleSpec(int(parameters.members), int(parameters.width), int(parameters.width)),
+        ensemble=_ensemble_spec(parameters),
     )
+
+
+def _ensemble_spec(parameters: DetectorParameters) -> EnsembleSpec:
+    channels = _CHANNELS if parameters.width == "auto" else int(parameters.width)
+    return EnsembleSpec(int(parameters.members), channels, channels)
 
 
 def window_of(series: list[Array]) -> int:
@@ -150,7 +155,7 @@ def _left_by_others(scorer: SeriesScorer, windows: Tensor, owners: NDArray[np.in
     weights = torch.nn.functional.one_hot(torch.from_numpy(owners), members).T.to(windows.device, windows.dtype)
     parts = range(0, len(windows), _WINDOWS_AT_ONCE)
     pieces = [slice(start, start + _WINDOWS_AT_ONCE) for start in parts]
-    return torch.cat([scorer.left_over(windows[piece], weights[:, piece]) for piece in pieces])
+    return torch.cat([scorer.left_over(windows[piece], weights=weights[:, piece]) for piece in pieces])
 
 
 def _summary(scorer: SeriesScorer, left: Tensor) -> Summary:

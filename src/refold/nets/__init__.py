@@ -17,6 +17,7 @@ from refold.nets._net import AutoencoderNet
 from refold.nets._picture_net import PictureNet, SmallPictureNet
 from refold.nets._scale import Moments, Scale, measure_scale, scale_of
 from refold.nets._scaling import ColumnScaling, GridScaling, Scaling
+from refold.nets._sequence import SequenceEnsemble
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,6 +32,7 @@ __all__ = [
     "PictureNet",
     "Scale",
     "Scaling",
+    "SequenceEnsemble",
     "SmallPictureNet",
     "build_net",
     "default_hidden",

@@ -6,7 +6,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from refold.nets import Ensemble, Scaling
+from refold.nets import Ensemble, Scaling, SequenceEnsemble
 from refold.objectives import ERRORS, feature_errors
 
 _GUESSES = 3
@@ -52,7 +52,7 @@ class Rebuilding(nn.Module):
     Parameters
     ----------
     scaling : Scaling
-    ensemble : Ensemble
+    ensemble : Ensemble or SequenceEnsemble
     takes_missing : bool
         Whether cells may be missing.
     unseen_losses : Tensor of shape (category columns,)
@@ -61,7 +61,9 @@ class Rebuilding(nn.Module):
 
     unseen_losses: Tensor
 
-    def __init__(self, scaling: Scaling, ensemble: Ensemble, takes_missing: bool, unseen_losses: Tensor) -> None:
+    def __init__(
+        self, scaling: Scaling, ensemble: Ensemble | SequenceEnsemble, takes_missing: bool, unseen_losses: Tensor
+    ) -> None:
         super().__init__()
         self.scaling = scaling
         self.ensemble = ensemble
@@ -70,11 +72,18 @@ class Rebuilding(nn.Module):
 
     def inputs(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return what the encoder sees (B, inputs), features (B, features) and which columns were seen."""
-        features = self.scaling.features(raw).clamp(-_FARTHEST, _FARTHEST)
-        low, high = self._limits()
-        bounded = torch.maximum(torch.minimum(features, high), low)
-        inputs = self.scaling.inputs_of(bounded, raw).flatten(1)
+        features = self.features_of(raw)
+        inputs = self.scaling.inputs_of(self.bounded(features), raw).flatten(1)
         return inputs, features.flatten(1), self.scaling.seen(raw) if self.takes_missing else None
+
+    def features_of(self, raw: Tensor) -> Tensor:
+        """Return features (B, *feature_shape), none farther out than has a meaning."""
+        return self.scaling.features(raw).clamp(-_FARTHEST, _FARTHEST)
+
+    def bounded(self, features: Tensor) -> Tensor:
+        """Return features (..., *feature_shape) no further outside the range of training than that is wide."""
+        low, high = self._limits()
+        return torch.maximum(torch.minimum(features, high), low)
 
     def _limits(self) -> tuple[Tensor, Tensor]:
         wide = (self.scaling.high - self.scaling.low).clamp(min=0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from refold._errors import ParameterError
-from refold.nets import Ensemble, EnsembleSpec, Scale, make_scaling, placeholder_scale
+from refold.nets import EnsembleSpec, Scale, SequenceEnsemble, make_scaling, placeholder_scale
 from refold.scores._rebuilding import Rebuilding
 
 Floats = NDArray[np.float64]
@@ -84,9 +84,8 @@ class SeriesSpec:
         """Return a scorer that has learned nothing yet."""
         known = scale or placeholder_scale(self.raw_shape, self.flags, False)
         scaling = make_scaling(self.raw_shape, self.n_categories, known, self.exact)
-        sizes = self.window * prod(scaling.input_shape), self.window * prod(scaling.feature_shape)
-        unseen = torch.zeros(len(scaling.categories))
-        rebuilding = Rebuilding(scaling, Ensemble(self.ensemble, *sizes), True, unseen)
+        network = SequenceEnsemble(self.ensemble, self.window, prod(scaling.input_shape), prod(scaling.feature_shape))
+        rebuilding = Rebuilding(scaling, network, True, torch.zeros(len(scaling.categories)))
         return SeriesScorer(rebuilding, self.window, self.level)
 
 
@@ -181,6 +180,8 @@ class SeriesScorer(nn.Module):
     """
 
     reference: Tensor
+    lowest: Tensor
+    highest: Tensor
     excursion: Tensor
     refusal: Tensor
     precision: Tensor
@@ -196,7 +197,7 @@ class SeriesScorer(nn.Module):
         self.rebuilding = rebuilding
         self.window, self.level = window, level
         size = rebuilding.features
-        for name in ("reference", "excursion"):
+        for name in ("reference", "lowest", "highest", "excursion"):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
         for name in ("refusal", "extreme", "variance", "peak", "speaking", "steadiness"):
             self.register_buffer(name, torch.ones(size, dtype=torch.float64))
@@ -206,30 +207,33 @@ class SeriesScorer(nn.Module):
     # --- what is left over -----------------------------------------------------------------------------------------
 
     def rows(self, raw: Tensor) -> Tensor:
-        """Return what is needed of raw samples (n, columns): inputs, features and what was seen, side by side."""
-        inputs, features, seen = self.rebuilding.inputs(raw)
+        """Return what is needed of raw samples (n, columns): features, flags and what was seen, side by side."""
+        features, seen = self.rebuilding.features_of(raw), self.rebuilding.scaling.seen(raw)
         known = torch.ones_like(features)
         if seen is not None:
             known = self.rebuilding.scaling.spread_over_features(seen).to(features.dtype)
-        return torch.cat([inputs, features, known], dim=1)
+        return torch.cat([self.rebuilding.scaling.inputs_of(features, raw), known], dim=1)
 
-    def split(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, windows: Tensor, drift: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return inputs (B, all), features and seen (B, window, features) of windows of `rows`."""
         size = self.rebuilding.features
-        inputs, features, seen = torch.split(windows, [windows.shape[2] - 2 * size, size, size], dim=2)
-        values, flags = inputs[..., :size], inputs[..., size:]  # all values first: flags get no noise
-        return torch.cat([values.flatten(1), flags.flatten(1)], dim=1), features, seen
+        features, flags, seen = torch.split(windows, [size, windows.shape[2] - 2 * size, size], dim=2)
+        values = features if drift is None else (features - drift) * seen
+        inputs = torch.cat([self.rebuilding.bounded(values).flatten(1), flags.flatten(1)], dim=1)
+        return inputs, features, seen
 
-    def left_over(self, windows: Tensor, weights: Tensor | None = None) -> Tensor:
+    def left_over(self, windows: Tensor, drift: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Return features minus what the members rebuild, and what was seen, (B, window, 2 * features).
 
         Parameters
         ----------
         windows : Tensor of shape (B, window, values of `rows`)
+        drift : Tensor of shape (features,), optional
+            Taken off before the network looks; it is a part of what is left over.
         weights : Tensor of shape (members, B), optional
             Of the members; None stands for their mean.
         """
-        inputs, features, seen = self.split(windows)
+        inputs, features, seen = self.split(windows, drift)
         rebuilt = self._rebuilt(inputs, weights)
         if not bool(seen.all()):
             known = seen.flatten(1) > 0
@@ -243,9 +247,9 @@ class SeriesScorer(nn.Module):
         outputs: Tensor = self.rebuilding.ensemble(inputs)
         return outputs.mean(0) if weights is None else (outputs * weights.unsqueeze(2)).sum(0)
 
-    def summary(self, windows: Tensor) -> Tensor:
+    def summary(self, windows: Tensor, drift: Tensor | None = None) -> Tensor:
         """Return `Summary` of windows (B, window, values of `rows`) as one tensor (B, 4 * features)."""
-        return self.summarised(self.left_over(windows))
+        return self.summarised(self.left_over(windows, drift))
 
     def summarised(self, left: Tensor) -> Tensor:
         """Return `Summary` of what is left over (B, window, 2 * features) as one tensor (B, 4 * features)."""
@@ -284,6 +288,12 @@ class SeriesScorer(nn.Module):
         """Where the normal series stood at their ends."""
         return Standing(array_of(self.reference).copy(), array_of(self.excursion).copy())
 
+    def drift_of(self, reference: Floats) -> Floats:
+        """Return how far a reference (features,) lies outside of where it was in training; 0 for categories."""
+        drift = reference - np.clip(reference, array_of(self.lowest), array_of(self.highest))
+        drift[self.rebuilding.numbers :] = 0
+        return drift
+
     def judged(self, summary: Summary, first: bool, standing: Standing) -> tuple[list[Judged], Standing]:
         """Return what each part says of the stretches that end in some samples, and where the series stands then.
 
@@ -298,7 +308,7 @@ class SeriesScorer(nn.Module):
         """
         skipped = (self.level - 1, self.window - 1) if first else (0, 0)
         level, seen = summary.level[skipped[0] :], summary.level_seen[skipped[0] :]
-        strayed, reference = follow(level, seen, standing.reference, self.following, array_of(self.refusal))
+        strayed, way = follow(level, seen, standing.reference, self.following, array_of(self.refusal))
         relative, excursion = self._damped(strayed, standing.excursion)
         parts = [
             Judged(*self._level_score(relative), strayed),
@@ -308,7 +318,7 @@ class SeriesScorer(nn.Module):
         ]
         limits = array_of(self.limits)
         found = [replace(part, scores=part.scores / limit) for part, limit in zip(parts, limits, strict=True)]
-        return found, Standing(reference, excursion)
+        return found, Standing(way[-1], excursion)
 
     def _damped(self, strayed: Floats, excursion: Floats) -> tuple[Floats, Floats]:
         """Return deviations made smaller after a large one, which rings, and the excursion left at the end."""
@@ -389,6 +399,9 @@ class SeriesScorer(nn.Module):
         loose = self._settled(summaries, starts, unlimited)
         refusal = _REFUSED * (np.sqrt(np.mean(loose**2, axis=0)) + _SMALLEST_SPREAD) * np.sqrt(1 + wandering)
         strayed = self._settled(summaries, starts, refusal)
+        ways = np.concatenate([self._followed(*pair, refusal)[1] for pair in zip(summaries, starts, strict=True)])
+        self.lowest.copy_(torch.from_numpy(ways.min(0) - refusal))
+        self.highest.copy_(torch.from_numpy(ways.max(0) + refusal))
         covariance = strayed.T @ strayed / len(strayed)
         variances = np.diag(covariance)
         wide = (1 - _SHRINKAGE) * covariance + np.diag(_SHRINKAGE * variances + variances * wandering)
@@ -401,10 +414,13 @@ class SeriesScorer(nn.Module):
         """Return how far the levels of all series stray, without the first ones of each if others are left."""
         found = []
         for each, start in zip(summaries, starts, strict=True):
-            level, seen = each.level[self.level - 1 :], each.level_seen[self.level - 1 :]
-            strayed, _ = follow(level, seen, start, self.following, refusal)
+            strayed, _ = self._followed(each, start, refusal)
             found.append(strayed[self.level :] if len(strayed) > self.level else strayed)
         return np.concatenate(found)
+
+    def _followed(self, summary: Summary, start: Floats, refusal: Floats) -> tuple[Floats, Floats]:
+        level, seen = summary.level[self.level - 1 :], summary.level_seen[self.level - 1 :]
+        return follow(level, seen, start, self.following, refusal)
 
 
 def _mean(values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -422,7 +438,7 @@ def array_of(values: Tensor) -> Floats:
 def follow(
     levels: Floats, seen: NDArray[np.bool_], reference: Floats, share: float, refusal: Floats
 ) -> tuple[Floats, Floats]:
-    """Return how far levels (n, features) stray from a reference that follows them, and where that is at the end.
+    """Return how far levels (n, features) stray from a reference that follows them, and its way (n + 1, features).
 
     Parameters
     ----------
@@ -436,11 +452,12 @@ def follow(
         It follows deviations up to this wholly, beyond twice of it not at all.
     """
     strayed = np.where(seen, levels, np.nan)
+    way = np.concatenate([reference[None], np.empty_like(strayed)])
     for place in range(len(strayed)):
-        deviation = np.nan_to_num(strayed[place] - reference)
+        deviation = np.nan_to_num(strayed[place] - way[place])
         strayed[place] = deviation
-        reference = reference + share * deviation * np.clip(2 - np.abs(deviation) / refusal, 0, 1)
-    return strayed, reference
+        way[place + 1] = way[place] + share * deviation * np.clip(2 - np.abs(deviation) / refusal, 0, 1)
+    return strayed, way
 
 
 def wandering_of(left: Floats) -> Floats:

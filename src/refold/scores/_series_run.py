@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from refold.scores._series import Floats, Judged, SeriesScorer, Summary, quartiles
 
 Apply = Callable[[Callable[..., Any], NDArray[Any]], NDArray[Any]]
 
+_STEADY = 32  # windows that are judged with the same drift taken off
 _USUAL = 0.0  # the score of points in a series shorter than a window
 
 
@@ -95,6 +97,7 @@ class SeriesRun:
         self._scorer, self._apply = scorer, apply
         self._features = scorer.rebuilding.features
         self._standing = scorer.standing
+        self._drift = scorer.drift_of(self._standing.reference)
         self.restart()
 
     @property
@@ -141,16 +144,57 @@ class SeriesRun:
         return points
 
     def _judge(self, held: NDArray[np.float32], first: bool) -> None:
-        """Judge the stretches that end in new samples."""
-        scorer = self._scorer
-        windows = np.lib.stride_tricks.sliding_window_view(held, scorer.window, axis=0).swapaxes(1, 2)
-        summaries = torch.from_numpy(self._apply(scorer.summary, windows))
-        if first:
-            left = torch.from_numpy(self._apply(scorer.left_over, windows[:1])[0])
-            summaries = torch.cat([scorer.first_summaries(left), summaries])
-        parts, self._standing = scorer.judged(Summary.of(summaries), first, self._standing)
-        for track, part in zip(self._tracks, parts, strict=True):
-            track.add(part)
+        """Judge the stretches that end in new samples.
+
+        The drift that the network does not see is looked at anew after every few windows, counted from the beginning
+        of the series. As it rarely changes, more and more windows are computed at once while it does not.
+        """
+        windows = np.lib.stride_tricks.sliding_window_view(held, self._scorer.window, axis=0).swapaxes(1, 2)
+        before = 0 if first else self._count - self._scorer.window + 1 - len(windows)
+        place, ahead = 0, _STEADY
+        while place < len(windows):
+            end = place + ahead - (before + place) % _STEADY
+            judged = self._judge_while_steady(windows[place:end], before + place)
+            ahead = _STEADY if judged < len(windows[place:end]) else 2 * ahead
+            place += judged
+
+    def _judge_while_steady(self, windows: NDArray[np.float32], before: int) -> int:
+        """Judge windows up to where the drift changes, and return how many.
+
+        Parameters
+        ----------
+        windows : ndarray of shape (n, window, values)
+        before : int
+            Windows of the series that were judged already.
+        """
+        summaries = self._summaries(windows, before == 0)
+        extra = len(summaries) - len(windows)  # of stretches that end before the first window does
+        done = 0
+        while done < len(windows):
+            end = min(len(windows), done + _STEADY - (before + done) % _STEADY)
+            part = summaries[(done + extra if done else 0) : end + extra]
+            parts, self._standing = self._scorer.judged(Summary.of(part), before + done == 0, self._standing)
+            for track, judged in zip(self._tracks, parts, strict=True):
+                track.add(judged)
+            done = end
+            if (before + done) % _STEADY == 0 and self._has_drifted():
+                break
+        return done
+
+    def _summaries(self, windows: NDArray[np.float32], first: bool) -> Tensor:
+        scorer, drift = self._scorer, None
+        if self._drift.any():
+            drift = torch.from_numpy(self._drift.astype(np.float32)).to(scorer.reference.device)
+        summaries = torch.from_numpy(self._apply(lambda part: scorer.summary(part, drift), windows))
+        if not first:
+            return summaries
+        left = torch.from_numpy(self._apply(lambda part: scorer.left_over(part, drift), windows[:1])[0])
+        return torch.cat([scorer.first_summaries(left), summaries])
+
+    def _has_drifted(self) -> bool:
+        """Take note of the drift, and return whether it is another one."""
+        before, self._drift = self._drift, self._scorer.drift_of(self._standing.reference)
+        return not np.array_equal(before, self._drift)
 
     def _points(self, end: int) -> Points:
         """Return the points up to `end` that were not told, each by the part that finds it strangest."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from refold._errors import DivergedError
-from refold.nets import Ensemble
+from refold.nets import Ensemble, SequenceEnsemble
 from refold.train._placement import with_threads
 
 BatchLoss = Callable[[Tensor, Tensor], Tensor]
@@ -64,7 +64,7 @@ def draw_bags(size: int, members: int, share: float, seed: int) -> Tensor:
 
 
 def train_ensemble(
-    net: Ensemble,
+    net: Ensemble | SequenceEnsemble,
     inputs: Tensor,
     loss: BatchLoss,
     corrupt: Corrupt,
@@ -76,7 +76,7 @@ def train_ensemble(
 
     Parameters
     ----------
-    net : Ensemble
+    net : Ensemble or SequenceEnsemble
     inputs : Tensor of shape (n, inputs)
         What the encoder sees of all records, without noise.
     loss : callable
