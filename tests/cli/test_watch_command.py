@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 from refold.cli import app
+from refold.cli._locking import alone_in
 from refold.cli._webhook import Webhook
 from refold.data import Frame
 
@@ -165,6 +168,31 @@ def test_events_are_numbered_on_and_a_stop_waits_for_the_frame(folder, tmp_path,
     run("watch", "somewhere", "-m", folder / "m.safetensors", "--out", stopped)
     assert [json.loads(line)["state"] for line in (stopped / "events.jsonl").read_text().splitlines()] == ["begun"]
     assert (stopped / "state.safetensors").exists()
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from refold.cli._locking import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_watches_do_not_share_a_folder_and_a_killed_one_leaves_it_free(folder, tmp_path):
+    words = ["watch", folder / "today", "-m", folder / "m.safetensors", "--once", "--out", tmp_path]
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline().strip() == b"held"
+        refused = run(*words, code=1)
+        other.kill()
+    assert f"another refold watch writes into {str(tmp_path)!r}" in refused.stderr
+    assert not (tmp_path / "events.jsonl").exists() and (tmp_path / "watch.lock").exists()
+    run(*words)
+    assert (tmp_path / "events.jsonl").exists()
+    with alone_in(tmp_path), alone_in(None):
+        run(*words, code=1)
 
 
 def test_a_source_slower_than_training_is_watched(folder, tmp_path, monkeypatch):

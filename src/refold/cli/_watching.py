@@ -19,9 +19,10 @@ from refold._atomic import write_whole
 from refold._errors import CheckpointError, DataError, ModelFileError, ParameterError
 from refold._parameters import check_parameters
 from refold.cli._commands import check_folder, check_options, check_output
+from refold.cli._locking import alone_in
 from refold.cli._talk import say
 from refold.cli._webhook import Webhook
-from refold.data import in_order, open_camera, save_picture
+from refold.data import Camera, in_order, open_camera, save_picture
 from refold.estimators import (
     CameraDetector,
     CameraEvent,
@@ -109,6 +110,11 @@ def watch_camera(source: str, model_path: Path, wishes: WatchWishes) -> dict[str
         check_parameters(model)
     camera = open_camera(source, every=model.every)
     _refuse_inside(source, wishes.out)
+    with alone_in(wishes.out):
+        return _watch_camera(camera, model, wishes)
+
+
+def _watch_camera(camera: Camera, model: CameraDetector, wishes: WatchWishes) -> dict[str, Any]:
     watch, events = CameraWatch(model), CameraEvents()
     events.number = _last_event(wishes.out)
     resumed = _restored(wishes, watch, events)
