@@ -81,6 +81,22 @@ def test_alarms_become_one_event_that_begins_and_ends():
     assert again == told[1]
 
 
+@pytest.mark.parametrize("after", ["black", "broken", "the same"])
+def test_an_event_ends_where_no_frame_can_be_judged_any_more(after):
+    last = frame(59, smoke=1)
+    then = {
+        "black": lambda place: Frame(f"{place:04d}.jpg", last.time, np.zeros_like(last.picture)),
+        "broken": lambda place: Frame(f"{place:04d}.jpg", last.time, None, "cannot be read as a picture"),
+        "the same": lambda place: Frame(f"{place:04d}.jpg", last.time, last.picture),
+    }[after]
+    watch, events, told = CameraWatch(camera()), CameraEvents(), []
+    for one in [*day(59, burning_from=50), last, *[then(place) for place in range(60, 74)]]:
+        judged = watch.push(one)
+        told += [(event.state, judged.name) for event in events.push(judged)]
+    assert [state for state, _ in told] == ["begun", "ended"]
+    assert told[1][1] == "0069.jpg"  # ten frames after the last alarm
+
+
 def test_what_is_wrong_with_a_frame_is_told_and_the_watch_goes_on():
     small = np.zeros((72, 96, 3), np.uint8) + 100
     odd = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from refold.estimators._camera_watch import Box, JudgedFrame
 
-_ENDED_AFTER = 10  # frames without an alarm
+_ENDED_AFTER = 10  # frames without an alarm, whether they could be judged or not
 _MOST_NAMES = 500  # of frames, the newest, that an event keeps
 
 
@@ -88,7 +88,7 @@ class CameraEvents:
                 yield self.open
             else:
                 self.open = _grown(self.open, judged)
-        elif self.open is not None and judged.score is not None:
+        elif self.open is not None:
             self.calm += 1
             if self.calm >= _ENDED_AFTER:
                 yield from self.finish()
