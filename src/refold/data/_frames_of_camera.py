@@ -31,6 +31,10 @@ _CAMERA_EVERY = 60.0
 _HELD_OPEN = 10.0  # a connection is kept between frames that follow each other sooner than this
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _PATIENCE = (15.0, 15.0)  # seconds to open a camera, and to wait for its next frame
+_RTSP = {
+    "rtsp_flags": "prefer_tcp",  # loses no packets; cameras that know only UDP are asked for that next
+    "fpsprobesize": "0",  # does not watch some seconds of the stream for its frame rate, which nobody asks for
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,7 +320,7 @@ class NetworkCamera(Camera):
 
     def _connection(self) -> Iterator[NDArray[np.uint8]]:
         """Yield pictures at least `every` seconds apart until the connection ends."""
-        options = {"rtsp_transport": "tcp"} if self._url.lower().startswith("rtsp") else {}
+        options = _RTSP if self._url.lower().startswith("rtsp") else {}
         next_one = -np.inf
         with _av().open(self._url, timeout=_PATIENCE, options=options) as container:
             for picture in container.decode(video=0):
@@ -343,6 +347,8 @@ def _av() -> Any:
 
 
 def _said(error: Exception) -> str:
-    return (
-        "there is no video in it" if isinstance(error, IndexError) else str(getattr(error, "strerror", "") or error)
-    )
+    if isinstance(error, IndexError):
+        return "there is no video in it"
+    if isinstance(error, _av().error.ExitError):  # what FFmpeg calls "immediate exit requested"
+        return "nothing came for too long"
+    return str(getattr(error, "strerror", "") or error)
