@@ -2,7 +2,8 @@
 
 import os
 import threading
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
@@ -111,6 +112,54 @@ def test_names_that_look_like_no_time_leave_the_time_of_the_file():
     otherwise = datetime(2021, 5, 6, 7, 8, 9)
     for name in ("frame_17.jpg", "20211399_999999.jpg", "1234567.jpg"):
         assert time_of_name(name, otherwise) == otherwise
+
+
+def test_times_of_day_go_on_over_midnight(tmp_path):
+    """Files that were copied tell nothing of the day, and one of the last second of a day is written on the next."""
+    times = ["235800", "235900", "000000", "000100", "120000", "235900", "000000"]
+    for place, time_of_day in enumerate(times):
+        put(tmp_path / "copied", f"{place:03d}_{time_of_day}.png", 10)
+    moments = [frame.time for frame in open_camera(str(tmp_path / "copied")).frames(False)]
+    assert [f"{moment:%H%M%S}" for moment in moments] == times
+    assert [(moment.date() - moments[0].date()).days for moment in moments] == [0, 0, 1, 1, 1, 1, 2]
+    put(tmp_path / "dated", "20260101_235900.png", 10)
+    put(tmp_path / "dated", "20260102_235900.png", 10)
+    (tmp_path / "dated" / "20260102_235900.png").rename(tmp_path / "dated" / "b20260101_000000.png")
+    back = [frame.time for frame in open_camera(str(tmp_path / "dated")).frames(False)]
+    assert back == [datetime(2026, 1, 1, 23, 59), datetime(2026, 1, 1)]  # dates are believed
+    midnight = datetime(2026, 1, 2)
+    for written, time_of_day, day in ((2, "235959", 1), (2, "000001", 2), (-2, "235957", 1)):
+        told = time_of_name(f"007_{time_of_day}.jpg", midnight + timedelta(seconds=written))
+        assert (told.day, f"{told:%H%M%S}") == (day, time_of_day)
+
+
+@pytest.fixture
+def in_india(monkeypatch):
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system's zone cannot be set")
+    monkeypatch.setenv("TZ", "IST-05:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("name", "hour", "minute"),
+    [
+        ("2026-07-01T12:00:00Z.jpg", 17, 30),
+        ("cam_20260701T120000.250Z.jpg", 17, 30),
+        ("2026-07-01T12-00-00+02-00.jpg", 15, 30),
+        ("20260701T120000-0330.jpg", 21, 0),
+        ("20260701T120000.jpg", 12, 0),
+        ("20260701T120000-0007.jpg", 12, 0),  # a counter
+        ("20260701_120000-0300.jpg", 12, 0),
+        ("20260701T120000-03000.jpg", 12, 0),
+        ("20260701T120000Zoo.jpg", 12, 0),
+    ],
+)
+def test_zones_of_iso_names_are_understood(in_india, name, hour, minute):
+    assert time_of_name(name, datetime(2020, 1, 1)) == datetime(2026, 7, 1, hour, minute)
 
 
 @pytest.mark.parametrize(("source", "sentence"), [("nowhere", "there is no 'nowhere'"), (__file__, "is no camera")])

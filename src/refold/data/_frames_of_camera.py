@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ _VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".t
 _DATE_AND_TIME = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_.T ]{0,3}(\d\d)[-_.:h]?(\d\d)[-_.:m]?(\d\d)"
 )
+_ZONE = re.compile(r"(?:[.,]\d+)?(Z(?![a-z])|([+-])(0\d|1[0-4])[:._-]?(00|15|30|45)(?!\d))", re.IGNORECASE)
 _TIME = re.compile(r"(?<!\d)([01]\d|2[0-3])([0-5]\d)([0-5]\d)(?!\d)")
+_DAY, _HALF_A_DAY = timedelta(days=1), timedelta(hours=12)
 _POLL = 1.0  # seconds between two looks into a folder, more where a look takes long
 _UNFINISHED = 5.0  # seconds for which a file that cannot be read may still be on its way
 _TIME_LAPSE = 30 * 60.0  # a video shorter than this is thought one, of which every frame counts
@@ -135,6 +137,7 @@ class FrameFolder(Camera):
         super().__init__(str(folder))
         self._folder, self._every = folder, every
         self._named_by_time: bool | None = None  # whether six digits in every name are a time, and no counter
+        self._last_time: datetime | None = None  # of names without a date
 
     def frames(self, follow: bool, after: str | None = None, wait: Wait = time.sleep) -> Iterator[Frame]:
         """Yield the pictures that are there, and with `follow` those that come; see `Camera.frames`."""
@@ -178,7 +181,7 @@ class FrameFolder(Camera):
             changed = path.stat().st_mtime
         except OSError:
             return Frame(name, datetime.now(), None, "was taken away before it was read")
-        moment = time_of_name(path.name, datetime.fromtimestamp(changed), bool(self._named_by_time))
+        moment = self._time(path.name, datetime.fromtimestamp(changed))
         head = head_of(path)
         picture = None if head is None else decode_picture(path, "RGB", head[1])
         if picture is not None:
@@ -186,6 +189,16 @@ class FrameFolder(Camera):
         if follow and 0 <= time.time() - changed < _UNFINISHED:
             return None
         return Frame(name, moment, None, "cannot be read as a picture")
+
+    def _time(self, name: str, changed: datetime) -> datetime:
+        """Return the time of a file; times of day alone go on over midnight, whenever their files were copied."""
+        moment = time_of_name(name, changed, bool(self._named_by_time))
+        if not self._named_by_time or _DATE_AND_TIME.search(name):
+            return moment
+        while self._last_time is not None and self._last_time - moment > _HALF_A_DAY:
+            moment += _DAY
+        self._last_time = moment
+        return moment
 
 
 def in_order(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -200,26 +213,40 @@ def in_order(name: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def time_of_name(name: str, otherwise: datetime, time_of_day: bool = True) -> datetime:
-    """Return the time that a file's name tells; a time of day alone is on the day of `otherwise`.
+    """Return the time that a file's name tells, in local time.
 
-    Without `time_of_day` six digits alone are thought a counter.
+    A time of day alone is on the day of `otherwise`, or on the one before where it would be more than half a day
+    later: a file of the last second of a day is written on the next. Without `time_of_day` six digits alone are
+    thought a counter.
 
     Examples
     --------
     >>> time_of_name("cam1_20190813_134052.jpg", datetime(2020, 1, 1))
     datetime.datetime(2019, 8, 13, 13, 40, 52)
-    >>> time_of_name("007_134052.jpg", datetime(2020, 1, 1))
-    datetime.datetime(2020, 1, 1, 13, 40, 52)
+    >>> time_of_name("007_235958.jpg", datetime(2020, 1, 2, 0, 0, 3))
+    datetime.datetime(2020, 1, 1, 23, 59, 58)
     """
     if found := _DATE_AND_TIME.search(name):
         try:
-            return datetime(*map(int, found.groups()))  # type: ignore[arg-type] # six numbers
+            return _local(datetime(*map(int, found.groups())), found, name)  # type: ignore[arg-type] # six numbers
         except ValueError:
             return otherwise
     if time_of_day and (found := _TIME.search(name)):
         hour, minute, second = map(int, found.groups())
-        return otherwise.replace(hour=hour, minute=minute, second=second, microsecond=0)
+        moment = otherwise.replace(hour=hour, minute=minute, second=second, microsecond=0)
+        return moment - _DAY if moment - otherwise > _HALF_A_DAY else moment
     return otherwise
+
+
+def _local(moment: datetime, found: re.Match[str], name: str) -> datetime:
+    """Return the local time of one with the zone of an ISO name behind it, such as Z or +02:00."""
+    zone = _ZONE.match(name, found.end()) if "T" in found[0].upper() else None  # else it may be a counter
+    if zone is None:
+        return moment
+    east = timedelta()
+    if zone[2]:
+        east = timedelta(hours=int(zone[3]), minutes=int(zone[4])) * (-1 if zone[2] == "-" else 1)
+    return moment.replace(tzinfo=timezone(east)).astimezone().replace(tzinfo=None)
 
 
 class _Thinning:
