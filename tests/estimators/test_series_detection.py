@@ -132,6 +132,30 @@ def test_a_table_with_times_keeps_its_order_and_its_file(tmp_path):
         again.export(tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("written", ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%dT%H:%M:%S+00:00"])
+def test_times_that_arrive_as_text_are_read(written):
+    today = table(120, seed=7)
+    records = today.assign(when=today["when"].dt.strftime(written)).drop(index=range(50, 55)).to_dict("records")
+    expected = of_table().anomaly_score(today.drop(index=range(50, 55)))
+    assert np.array_equal([point.score for point in of_table().stream(records)], expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sentence"),
+    [
+        ("2026-01-01", "31.1.2026 12:00", "'when' holds '31.1.2026 12:00'; write times as 2026-01-31T12:00:00"),
+        ("2026-01-01T00:00:00", "2026-01-01T00:01:00Z", "only some of the times in 'when' tell their zone"),
+        (None, "noon", "holds 'noon'; write"),
+        ("2026-01-01T00:00:00", None, "lacks the time of sample 1"),
+    ],
+)
+def test_what_is_no_time_is_refused(first, second, sentence):
+    part = table(2).astype({"when": object})
+    part["when"] = [first, second]
+    with pytest.raises(DataError, match=sentence):
+        list(of_table().stream([part]))
+
+
 def test_missing_samples_and_cells_are_no_event_and_long_gaps_begin_anew():
     today = table(600, seed=8)
     holes = today.drop(index=[100, 101, 200, *range(300, 420)]).reset_index(drop=True)
@@ -220,7 +244,7 @@ def test_series_shorter_than_a_window_are_told_of():
         ({"time": "whne"}, table(200), DataError, "has no column 'whne'"),
         ({"time": "when"}, machine(200), ParameterError, "name columns of a table"),
         ({"time": "when"}, table(200)[::-1], DataError, "goes backwards at sample 1; sort"),
-        ({"time": "name"}, table(200).assign(name="x"), DataError, "holds (large_)?string; give dates"),
+        ({"time": "name"}, table(200).assign(name="x"), DataError, "holds 'x'; write times as"),
         ({"window": 150}, machine(200), DataError, "a window of 150 needs at least 302"),
         ({"window": "auto", "contamination": 0.1}, machine(200), ParameterError, "give normal series"),
         ({"window": "auto"}, np.zeros((20, 8, 8)), DataError, "a series is an array"),

@@ -1,6 +1,7 @@
 """How samples lie in time: which are of one entity, which follow each other, and where some are missing."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -97,15 +98,45 @@ def times_of(table: pa.Table, name: str) -> Times:
         If the column is absent, holds something else, or a time is missing.
     """
     _check_has(table, name)
-    adapter = TableAdapter.fit(table.select([name]))
+    column = pa.table({name: _read(table[name], name)})
+    adapter = TableAdapter.fit(column)
     if adapter.columns[0].kind not in _TIME_KINDS:
         raise DataError(
             f"the column of times {name!r} holds {adapter.columns[0].type}; give dates with times, or numbers"
         )
-    times: Times = adapter.encode(table.select([name]))[:, 0].astype(np.float64)
+    times: Times = adapter.encode(column)[:, 0].astype(np.float64)
     if np.isnan(times).any():
         raise DataError(f"{name!r} lacks the time of sample {int(np.flatnonzero(np.isnan(times))[0])}; fill it in")
     return times
+
+
+def _read(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return times that are written out as a CSV file would have given them; all else is left as it is.
+
+    Raises
+    ------
+    DataError
+        If a text is no time.
+    """
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    times = _times_in(values)
+    if times is not None:
+        return times
+    for text in values.to_pylist():
+        if _times_in(pa.chunked_array([[text]])) is None:
+            raise DataError(
+                f"the column of times {name!r} holds {text[:40]!r}; write times as 2026-01-31T12:00:00, or give "
+                "dates with times, or numbers"
+            )
+    raise DataError(f"only some of the times in {name!r} tell their zone; let all do so, or none")
+
+
+def _times_in(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    for zone in (None, "UTC"):  # Arrow reads texts with a zone only for a type with one
+        with suppress(pa.ArrowInvalid):
+            return texts.cast(pa.timestamp("ns", tz=zone))
+    return None
 
 
 @dataclass(frozen=True)
