@@ -114,7 +114,9 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "ParameterError",
         "RefoldError",
         "RefoldWarning",
+        "Restorer",
         "load",
+        "pretrained",
     ]
     for name in refold.__all__:
         assert getattr(refold, name).__doc__

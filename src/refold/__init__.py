@@ -22,7 +22,7 @@ from refold._errors import (
 from refold._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from refold.estimators import Autoencoder, CameraDetector, Detector, load
+    from refold.estimators import Autoencoder, CameraDetector, Detector, Restorer, load, pretrained
 
 __version__ = "0.1.0"
 
@@ -38,8 +38,10 @@ __all__ = [
     "ParameterError",
     "RefoldError",
     "RefoldWarning",
+    "Restorer",
     "load",
+    "pretrained",
 ]
 
-_ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "load")
+_ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "Restorer", "load", "pretrained")
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators"))

@@ -97,3 +97,16 @@ def _metavar(parameter: Parameter) -> str:
 
 def _as_text(value: Any) -> str:
     return "none" if value is None else str(value)
+
+
+def sigma_of(text: str) -> float | None:
+    """Return a deviation of noise, 0 to 255, or None for "auto"."""
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 255:
+        raise typer.BadParameter(f"must be auto or a number from 0 to 255, got {text!r}")
+    return value

@@ -5,8 +5,9 @@ from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
 from refold.data._frames_of_camera import Camera, Frame, in_order, open_camera, time_of_name, without_secrets
 from refold.data._opening import open_source
+from refold.data._picture_file import PictureFile, read_picture_file, write_picture_file
 from refold.data._picture_list import Pictures, open_pictures, pictures_in
-from refold.data._pictures import save_picture
+from refold.data._pictures import is_picture, picture_files, save_picture
 from refold.data._prefetch import prefetched
 from refold.data._samples import Digits, digits_of_scikit_learn, find_digits
 from refold.data._sources import Source
@@ -21,6 +22,7 @@ __all__ = [
     "Column",
     "Digits",
     "Frame",
+    "PictureFile",
     "Pictures",
     "Piece",
     "RecordWriter",
@@ -33,13 +35,17 @@ __all__ = [
     "fit_adapter",
     "in_memory_bytes",
     "in_order",
+    "is_picture",
     "open_camera",
     "open_pictures",
     "open_source",
+    "picture_files",
     "pictures_in",
     "prefetched",
+    "read_picture_file",
     "save_picture",
     "time_of_name",
     "without_secrets",
+    "write_picture_file",
     "write_records",
 ]

@@ -3,7 +3,12 @@
 from typing import TYPE_CHECKING
 
 from refold._lazy import lazy_names
-from refold.estimators._parameters import AutoencoderParameters, CameraParameters, DetectorParameters
+from refold.estimators._parameters import (
+    AutoencoderParameters,
+    CameraParameters,
+    DetectorParameters,
+    RestorerParameters,
+)
 
 if TYPE_CHECKING:
     from refold.estimators._autoencoder import Autoencoder
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from refold.estimators._exporting import ExportReport, export
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
+    from refold.estimators._restorer import Restoration, Restorer, pretrained
     from refold.estimators._series_of_detector import (
         Event,
         EventFinder,
@@ -45,6 +51,9 @@ __all__ = [
     "JudgedFrame",
     "PCABaseline",
     "PointScore",
+    "Restoration",
+    "Restorer",
+    "RestorerParameters",
     "binomial_limits",
     "chunk_rows",
     "export",
@@ -53,6 +62,7 @@ __all__ = [
     "load",
     "memory_for_buffers",
     "memory_for_records",
+    "pretrained",
     "reasons_of",
     "with_times",
 ]
@@ -72,6 +82,9 @@ __getattr__, __dir__ = lazy_names(
         "ExportReport": "._exporting",
         "FalseAlarms": "._detector",
         "JudgedFrame": "._camera_watch",
+        "Restoration": "._restorer",
+        "Restorer": "._restorer",
+        "pretrained": "._restorer",
         "binomial_limits": "refold.scores",
         "chunk_rows": "._records",
         "export": "._exporting",

@@ -305,3 +305,43 @@ class CameraParameters:
         "A picture of the frame's proportions that is black where nothing shall be looked at: roads, time stamps. "
         "Places that always change are found by themselves.",
     )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RestorerParameters:
+    """Parameters of `Restorer`."""
+
+    corruption: Any = declare(
+        "gaussian(0.2)",
+        text("a text such as 'gaussian(0.2)'") | anything("a Corruption", callable),
+        "The damage to undo: 'gaussian(share)' with 0.20 to 0.25 of the value range as the usual strength (every "
+        "strength up to a quarter more is learned too), 'salt_and_pepper(share)', joined with +.",
+    )
+    widths: tuple[int, ...] = declare(
+        (32, 64, 128), whole_numbers(1), "Channels of the network at half the scale, a quarter, and so on."
+    )
+    blocks: int = declare(2, whole(0, 16), "Residual blocks at each scale, on the way down and on the way up.")
+    steps: int | Literal["auto"] = declare("auto", choice("auto") | whole(1), "Training steps; 'auto' is 2,000.")
+    batch_size: int = declare(16, whole(1), "Crops in a step.")
+    crop: int = declare(64, whole(8, 4096), "Pixels of a crop's side.")
+    learning_rate: float = declare(
+        1e-3,
+        real(0, above=True),
+        "Of the first and the last layer, by AdamW; four times as much for the others, by Muon. Constant for half of "
+        "the steps, then half a cosine.",
+    )
+    checkpoint: str | None = declare(
+        None,
+        nothing() | path("a path"),
+        "File in which an unfinished training is kept; the same call goes on from it to the same weights.",
+    )
+    device: str = declare("auto", text("'auto' or a torch device such as 'cpu', 'cuda', 'mps'"), "Where to compute.")
+    threads: int | Literal["auto"] = declare(
+        "auto", choice("auto") | whole(1), "Threads of the processor to train with; 'auto' is all of torch's."
+    )
+    random_state: Any = declare(
+        None,
+        nothing() | whole(0, 2**32 - 1),
+        "Seed: the same seed gives the same weights on the same machine with the same `threads`.",
+    )
+    verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")

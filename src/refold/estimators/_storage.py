@@ -21,12 +21,13 @@ from refold.estimators._camera_detection import CameraDetector, rebuild_camera
 from refold.estimators._detector import Detector
 from refold.estimators._detector_storage import rebuild_detector
 from refold.estimators._parameters import AutoencoderParameters
+from refold.estimators._restorer import Restorer, rebuild_restorer
 from refold.files import ModelFile, read_header, read_model_file, write_model_file
 from refold.nets import NetSpec, build_net
 from refold.objectives import describe, parse_corruption, parse_penalties
 from refold.train import EpochRecord, choose_device
 
-KINDS = ("Autoencoder", "CameraDetector", "Detector")
+KINDS = ("Autoencoder", "CameraDetector", "Detector", "Restorer")
 _OF_A_RUN = ("encoder", "decoder", "checkpoint", "checkpoint_seconds", "track", "max_memory")  # never in a file
 _FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
 
@@ -55,7 +56,7 @@ def load(
     decoder: nn.Module | None = None,
     features: nn.Module | None = None,
     device: str = "auto",
-) -> Autoencoder | CameraDetector | Detector:
+) -> Autoencoder | CameraDetector | Detector | Restorer:
     """Read a model that `save` wrote. Nothing in the file is run.
 
     Parameters
@@ -69,7 +70,7 @@ def load(
 
     Returns
     -------
-    model : Autoencoder, Detector or CameraDetector
+    model : Autoencoder, Detector, CameraDetector or Restorer
         Fitted; gives the same numbers as the model that was saved.
 
     Raises
@@ -94,6 +95,8 @@ def load(
     try:
         if file.kind == "CameraDetector":
             return rebuild_camera(file, Path(path).name)
+        if file.kind == "Restorer":
+            return rebuild_restorer(file, Path(path).name, device)
         if file.kind == "Detector":
             return rebuild_detector(file, Path(path).name, device, features)
         return _rebuild(file, Path(path).name, encoder, decoder, device)

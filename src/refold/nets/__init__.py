@@ -15,6 +15,7 @@ from refold.nets._components import start_from_components
 from refold.nets._ensemble import Ensemble, EnsembleSpec
 from refold.nets._net import AutoencoderNet
 from refold.nets._picture_net import PictureNet, SmallPictureNet
+from refold.nets._restoration_net import RestorationNet, RestorationSpec
 from refold.nets._scale import Moments, Scale, measure_scale, scale_of
 from refold.nets._scaling import ColumnScaling, GridScaling, Scaling
 from refold.nets._sequence import SequenceEnsemble
@@ -30,6 +31,8 @@ __all__ = [
     "Moments",
     "NetSpec",
     "PictureNet",
+    "RestorationNet",
+    "RestorationSpec",
     "Scale",
     "Scaling",
     "SequenceEnsemble",

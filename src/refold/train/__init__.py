@@ -12,7 +12,9 @@ from refold.train._machine import Machine, this_machine
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
+from refold.train._restoration import PictureCrops, RestorationPlan, RestorationTraining, noise_of_many_levels
 from refold.train._streamed import Streamed, without
+from refold.train._tiles import Tiling, apply_in_tiles
 from refold.train._trackers import JsonLines, MLflow, TensorBoard, parse_trackers
 from refold.train._working_bar import working_bar
 
@@ -30,12 +32,17 @@ __all__ = [
     "MLflow",
     "Machine",
     "Optimizer",
+    "PictureCrops",
     "Placement",
     "Plan",
     "ProgressBar",
+    "RestorationPlan",
+    "RestorationTraining",
     "Streamed",
     "TensorBoard",
+    "Tiling",
     "apply_in_blocks",
+    "apply_in_tiles",
     "choose_device",
     "default_batch_size",
     "default_epochs",
@@ -43,6 +50,7 @@ __all__ = [
     "hidden_blocks",
     "make_optimizer",
     "measured",
+    "noise_of_many_levels",
     "parse_trackers",
     "place",
     "row_noise",

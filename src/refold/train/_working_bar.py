@@ -11,7 +11,9 @@ Told = Callable[[int, int], None]
 
 
 @contextmanager
-def working_bar(rounds: int, shown: bool) -> Iterator[Callable[[int], Told | None]]:
+def working_bar(
+    rounds: int, shown: bool, text: str = "learning what is normal"
+) -> Iterator[Callable[[int], Told | None]]:
     """Draw a bar on standard error over several rounds of work.
 
     Parameters
@@ -19,6 +21,8 @@ def working_bar(rounds: int, shown: bool) -> Iterator[Callable[[int], Told | Non
     rounds : int
     shown : bool
         Without it nothing is drawn.
+    text : str
+        What is going on.
 
     Yields
     ------
@@ -29,7 +33,7 @@ def working_bar(rounds: int, shown: bool) -> Iterator[Callable[[int], Told | Non
     if not shown:
         yield lambda turn: None
         return
-    columns = TextColumn("learning what is normal"), BarColumn(), TimeRemainingColumn()
+    columns = TextColumn(text), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
         task = progress.add_task("", total=float(rounds))
 

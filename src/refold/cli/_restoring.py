@@ -1,0 +1,235 @@
+"""What ``refold denoise`` does: pictures in files to pictures in files of the same kind."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refold._atomic import write_whole
+from refold._errors import DataError, ModelFileError, ParameterError
+from refold.cli._talk import say, working_progress
+from refold.data import PictureFile, is_picture, picture_files, read_picture_file, write_picture_file
+from refold.estimators import Restoration, Restorer, load, pretrained
+
+_LEVELS = 255  # noise is told in these, as in the literature
+_SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
+
+
+@dataclass(frozen=True)
+class RestoreWishes:
+    """What the user wants of a restoring command.
+
+    Parameters
+    ----------
+    output : Path
+    model : Path or None
+        A restorer of the user's own.
+    strength : float
+    sigma : float or None
+        Of 255.
+    self_ensemble, compare, overwrite, quiet : bool
+    max_memory : int or None
+    """
+
+    output: Path
+    model: Path | None
+    strength: float
+    sigma: float | None
+    self_ensemble: bool
+    compare: bool
+    overwrite: bool
+    max_memory: int | None
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One picture: where it is, where it goes, and what it is called."""
+
+    source: Path
+    target: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """One picture of the page that compares."""
+
+    name: str
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    said: str
+
+
+def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> dict[str, Any]:
+    """Restore pictures one by one, and return what was done; broken ones are told of and left out."""
+    jobs = _jobs(inputs, wishes)
+    restorer = _restorer(name, wishes)
+    done: list[dict[str, Any]] = []
+    shown: list[_Shown] = []
+    skipped: dict[str, str] = {}
+    for job in jobs:
+        try:
+            file = read_picture_file(job.source)
+            restoration = _restored(restorer, file, job, wishes)
+            _write(file, restoration, job)
+        except DataError as error:
+            skipped[job.name] = str(error)
+            say(f"skipped: {error}")
+            continue
+        said = _in_words(restoration, wishes)
+        if not wishes.quiet:
+            say(f"{job.name}: {said}")
+        done.append({"file": str(job.target), "sigma": _sigma(restoration), "changed": restoration.changed})
+        if wishes.compare:
+            shown += _compared(job, file, restoration, said, len(shown))
+    if shown:
+        _write_page(name, shown, wishes, len(done))
+    return {"done": done, "skipped": skipped}
+
+
+def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
+    if wishes.model is None:
+        return pretrained(name)
+    model = load(wishes.model)
+    if not isinstance(model, Restorer):
+        raise ModelFileError(
+            f"{wishes.model.name!r} is no restorer; make one with: refold fit FOLDER --for restore -o m.safetensors"
+        )
+    return model
+
+
+# --- which files ---------------------------------------------------------------------------------------------------
+
+
+def _jobs(inputs: Sequence[str], wishes: RestoreWishes) -> list[_Job]:
+    """Return what is to be done, once it is sure that nothing is overwritten by mistake."""
+    found = [(path, base) for text in inputs for path, base in _files_of(text)]
+    one = len(inputs) == 1 and Path(inputs[0]).is_file() and is_picture(wishes.output)
+    jobs = []
+    for path, base in found:
+        name = str(path.relative_to(base))
+        target = wishes.output if one else wishes.output / name
+        jobs.append(_Job(path, target, name))
+    _check_targets(jobs, wishes)
+    return jobs
+
+
+def _files_of(text: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the pictures that a path, a folder or a pattern names, each with the folder that its name is told from.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    path = Path(text)
+    if path.is_dir():
+        paths = picture_files(path)
+        if not paths:
+            raise DataError(f"there are no pictures in the folder {text!r}")
+        yield from ((each, path) for each in paths)
+    elif path.is_file():
+        yield path, path.parent
+    else:
+        matches = [Path(match) for match in sorted(glob(text, recursive=True)) if is_picture(Path(match))]
+        if not matches:
+            raise DataError(f"there is no picture {text!r}; give a file, a folder or a pattern such as 'scans/*.png'")
+        yield from ((each, each.parent) for each in matches)
+
+
+def _check_targets(jobs: Sequence[_Job], wishes: RestoreWishes) -> None:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        other = seen.setdefault(job.target, job.source)
+        if other != job.source:
+            raise ParameterError(f"{str(other)!r} and {str(job.source)!r} would both become {str(job.target)!r}")
+        if job.target.exists() and not wishes.overwrite:
+            raise ParameterError(f"{str(job.target)!r} is there already; give another --output, or --overwrite")
+
+
+# --- one picture ---------------------------------------------------------------------------------------------------
+
+
+def _restored(restorer: Restorer, file: PictureFile, job: _Job, wishes: RestoreWishes) -> Restoration:
+    tiles = restorer.tiles_of(file.pixels, wishes.max_memory)
+    with working_progress(tiles, wishes.quiet or tiles == 1) as advance:
+        return restorer.restoration(
+            file.pixels,
+            strength=wishes.strength,
+            noise=None if wishes.sigma is None else wishes.sigma / _LEVELS,
+            self_ensemble=wishes.self_ensemble,
+            max_memory=wishes.max_memory,
+            told=lambda: advance(1),
+        )
+
+
+def _write(file: PictureFile, restoration: Restoration, job: _Job) -> None:
+    """Write a picture; one that is as it was, byte for byte where the kind stays."""
+    if restoration.changed or job.source.suffix.lower() != job.target.suffix.lower():
+        write_picture_file(file.with_pixels(restoration.picture), job.target)
+        return
+    with write_whole(job.target) as unfinished:
+        shutil.copyfile(job.source, unfinished)
+
+
+def _sigma(restoration: Restoration) -> float | None:
+    return None if restoration.noise is None else round(restoration.noise * _LEVELS, 1)
+
+
+def _in_words(restoration: Restoration, wishes: RestoreWishes) -> str:
+    if restoration.noise is None:
+        found = "too small to tell its noise"
+    else:
+        found = f"noise of sigma {_sigma(restoration)} of 255 ({restoration.noise:.1%} of the range)"
+    if not restoration.changed:
+        return f"{found}, left as it is"
+    return f"{found}, taken off" + ("" if wishes.strength == 1 else f" by {wishes.strength:.0%}")
+
+
+# --- before and after ----------------------------------------------------------------------------------------------
+
+
+def _compared(job: _Job, file: PictureFile, restoration: Restoration, said: str, count: int) -> list[_Shown]:
+    """Write before and after side by side, and return them for the page while it has room."""
+    before, after = _as_seen(file.pixels), _as_seen(restoration.picture)
+    side_by_side = np.concatenate([before, after], axis=1)
+    write_picture_file(PictureFile(side_by_side), job.target.with_name(f"{job.target.stem}.compare.png"))
+    if count >= _SHOWN:
+        return []
+    return [_Shown(job.name, _middle_of(before), _middle_of(after), said)]
+
+
+def _as_seen(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return grey or RGB pixels of 8 bits."""
+    if pixels.dtype.kind == "f":
+        pixels = np.clip(pixels / max(1.0, float(pixels.max(initial=0))), 0, 1) * _LEVELS
+    elif pixels.dtype == np.uint16:
+        pixels = pixels / 257
+    seen = np.rint(pixels).astype(np.uint8)
+    if seen.ndim == 3 and seen.shape[2] == 4:  # CMYK
+        seen = (255 - np.minimum(255, seen[..., :3].astype(np.int32) + seen[..., 3:])).astype(np.uint8)
+    return np.asarray(seen)
+
+
+def _middle_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the middle of a picture that is too large for a page: shrunk, its noise could not be seen."""
+    starts = [max(0, (length - _SHOWN_SIDE) // 2) for length in pixels.shape[:2]]
+    return pixels[starts[0] : starts[0] + _SHOWN_SIDE, starts[1] : starts[1] + _SHOWN_SIDE]
+
+
+def _write_page(name: str, shown: Sequence[_Shown], wishes: RestoreWishes, count: int) -> None:
+    from refold.plots import Page, Pictures, write_page
+
+    folder = wishes.output.parent if is_picture(wishes.output) else wishes.output
+    path = folder / "compare.html"
+    sections = [Pictures(each.name, [each.before, each.after], ["before", f"after: {each.said}"]) for each in shown]
+    lead = f"{count} pictures" + (f", {len(shown)} of them shown" if len(shown) < count else "")
+    write_page(Page(f"refold {name}", f"{lead}. Large pictures show their middle.", sections), path)
+    if not wishes.quiet:
+        say(f"wrote {path}")

@@ -1,0 +1,148 @@
+"""A U-shaped network that takes damage off pictures, of any size."""
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from refold._errors import ParameterError
+
+_CHANNELS = (1, 3)
+_MOST_LEVELS, _WIDEST, _MOST_BLOCKS = 6, 1024, 16
+
+
+@dataclass(frozen=True)
+class RestorationSpec:
+    """What decides the shape of a restoration network.
+
+    Parameters
+    ----------
+    channels : int
+        Of the pictures: 1 or 3.
+    widths : tuple of int
+        Channels inside, at half the scale, a quarter, and so on.
+    blocks : int
+        Residual blocks at each scale, on the way down and on the way up.
+    """
+
+    channels: int = 1
+    widths: tuple[int, ...] = (32, 64, 128)
+    blocks: int = 2
+
+    @property
+    def stride(self) -> int:
+        """Pixels that one place of the coarsest scale stands for."""
+        return 2 << (len(self.widths) - 1)
+
+    @property
+    def reach(self) -> int:
+        """Pixels beyond which one does not matter for another, a multiple of the stride."""
+        convolutions = [4 * self.blocks] * len(self.widths)  # two a block, down and up
+        convolutions[-1] = 2 * self.blocks
+        convolutions[0] += 2  # the first and the last one
+        pixels = sum(count * (2 << level) for level, count in enumerate(convolutions)) + self.stride
+        return -(-pixels // self.stride) * self.stride
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a description that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> "RestorationSpec":
+        """Rebuild a specification; refuses sizes that no honest file has.
+
+        Raises
+        ------
+        ParameterError
+        """
+        spec = cls(int(description["channels"]), tuple(description["widths"]), description["blocks"])
+        sound = (
+            spec.channels in _CHANNELS
+            and 1 <= len(spec.widths) <= _MOST_LEVELS
+            and all(type(width) is int and 1 <= width <= _WIDEST for width in spec.widths)
+            and type(spec.blocks) is int
+            and 0 <= spec.blocks <= _MOST_BLOCKS
+        )
+        if not sound:
+            raise ParameterError("the sizes of a restoration network are not possible")
+        return spec
+
+    def build(self) -> "RestorationNet":
+        """Return a network that leaves pictures as they are."""
+        return RestorationNet(self)
+
+
+class RestorationBlock(nn.Module):
+    """Two convolutions with a ReLU between them, beside a straight path.
+
+    Parameters
+    ----------
+    width : int
+        Channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        nn.init.orthogonal_(self.first.weight, 0.5)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of the same shape."""
+        changed: Tensor = self.second(functional.relu(self.first(maps)))
+        return maps + changed
+
+
+class RestorationNet(nn.Module):
+    """From damaged pictures to whole ones: the damage is computed and taken off.
+
+    Mirrored encoder and decoder with skips, on blocks of 2 x 2 pixels as channels, and without biases: the answer to
+    a picture of twice the contrast is twice the answer, so that it holds for strengths of noise that training did not
+    have (Mohan et al. 2020, arXiv 1906.05478; the shape after Zhang et al. 2021, arXiv 2008.13751).
+
+    Parameters
+    ----------
+    spec : RestorationSpec
+    """
+
+    def __init__(self, spec: RestorationSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        widths = spec.widths
+        self.head = nn.Conv2d(4 * spec.channels, widths[0], 3, padding=1, bias=False)
+        self.encoder = nn.ModuleList(_blocks(width, spec.blocks) for width in widths)
+        self.decoder = nn.ModuleList(_blocks(width, spec.blocks) for width in widths[:-1])
+        pairs = list(pairwise(widths))
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in pairs)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in pairs)
+        self.tail = nn.Conv2d(widths[0], 4 * spec.channels, 3, padding=1, bias=False)
+        for layers, gain in (([self.head], 0.5), (self.down, 1.0), (self.up, 0.5)):
+            for layer in layers:
+                nn.init.orthogonal_(next(layer.parameters()), gain)
+        nn.init.zeros_(self.tail.weight)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return whole pictures (B, channels, H, W) of damaged ones, 0 to 1; of any size."""
+        height, width = pictures.shape[-2:]
+        padding = (0, -width % self.spec.stride, 0, -height % self.spec.stride)
+        whole = functional.pad(pictures, padding, mode="replicate") if any(padding) else pictures
+        return pictures - self._damage(whole)[..., :height, :width]
+
+    def _damage(self, pictures: Tensor) -> Tensor:
+        first = maps = self.head(functional.pixel_unshuffle(pictures, 2))
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.encoder):
+            maps = blocks(maps)
+            if level < len(self.down):
+                skips.append(maps)
+                maps = self.down[level](maps)
+        for level in reversed(range(len(self.up))):
+            maps = self.decoder[level](self.up[level](maps) + skips[level])
+        return functional.pixel_shuffle(self.tail(maps + first), 2)
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(RestorationBlock(width) for _ in range(count)))

@@ -1,0 +1,137 @@
+"""``refold denoise``: files of every kind keep what they are; nothing is lost or overwritten."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from refold import Restorer
+from refold.cli import app
+
+
+def run(*words, code=0):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return done
+
+
+def noisy(picture, sigma=25):
+    noise = sigma * np.random.default_rng(0).normal(size=picture.shape)
+    return np.clip(picture + noise, 0, 255).round().astype(np.uint8)
+
+
+GREY, COLOUR = data.camera()[:96, 100:180], data.astronaut()[:96, 100:180]
+ALPHA = np.tile(np.arange(80, dtype=np.uint8), (96, 1))
+
+
+def exif():
+    made = Image.Exif()
+    made[0x010F], made[0x0112] = "a camera", 6
+    return made
+
+
+PICTURES = {
+    "grey.png": (Image.fromarray(noisy(GREY)), {"dpi": (300, 300)}),
+    "colour.jpg": (Image.fromarray(noisy(COLOUR)), {"exif": exif(), "icc_profile": b"a profile", "quality": 98}),
+    "alpha.png": (Image.fromarray(np.dstack([noisy(COLOUR), ALPHA])), {}),
+    "grey_alpha.png": (Image.fromarray(np.dstack([noisy(GREY), ALPHA])), {}),
+    "deep.png": (Image.fromarray(noisy(GREY).astype(np.uint16) * 257), {}),
+    "float.tif": (Image.fromarray((noisy(GREY) / 255).astype(np.float32)), {}),
+    "cmyk.jpg": (Image.fromarray(noisy(COLOUR)).convert("CMYK"), {}),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    for name, (image, options) in PICTURES.items():
+        image.save(tmp_path / "in" / name, **options)
+    Image.fromarray(noisy(GREY)).quantize(64).save(tmp_path / "in" / "below" / "palette.png")
+    return tmp_path
+
+
+def opened(path):
+    image = Image.open(path)
+    image.load()
+    return image
+
+
+def test_a_folder_of_every_kind_keeps_what_it_is(folder):
+    done = run("denoise", folder / "in", "-o", folder / "out", "--json")
+    assert "noise of sigma 2" in done.stderr
+    assert len(json.loads(done.stdout)["done"]) == len(PICTURES) + 1
+    for name in PICTURES:
+        before, after = opened(folder / "in" / name), opened(folder / "out" / name)
+        assert (after.mode, after.size, after.format) == (before.mode, before.size, before.format)
+        assert not np.array_equal(np.asarray(before), np.asarray(after))
+    after = opened(folder / "out" / "colour.jpg")
+    assert after.getexif()[0x010F] == "a camera" and after.info["icc_profile"] == b"a profile"
+    assert round(opened(folder / "out" / "grey.png").info["dpi"][0]) == 300
+    assert np.array_equal(np.asarray(opened(folder / "out" / "alpha.png"))[..., 3], ALPHA)
+    assert (folder / "out" / "below" / "palette.png").exists()
+
+
+def test_a_clean_picture_is_copied_byte_for_byte(tmp_path):
+    Image.fromarray(data.chelsea()).save(tmp_path / "clean.jpg", quality=90)
+    done = run("denoise", tmp_path / "clean.jpg", "-o", tmp_path / "same.jpg")
+    assert "left as it is" in done.stderr
+    assert (tmp_path / "same.jpg").read_bytes() == (tmp_path / "clean.jpg").read_bytes()
+
+
+def test_broken_files_are_named_and_the_rest_is_done(folder):
+    (folder / "in" / "torn.png").write_bytes((folder / "in" / "grey.png").read_bytes()[:500])
+    (folder / "in" / "words.jpg").write_text("no picture")
+    frames = [Image.fromarray(GREY), Image.fromarray(GREY[::-1])]
+    frames[0].save(folder / "in" / "moving.gif", save_all=True, append_images=frames[1:])
+    done = run("denoise", folder / "in", "-o", folder / "out", "-q", "--json", code=1)
+    result = json.loads(done.stdout)
+    assert set(result["skipped"]) == {"torn.png", "words.jpg", "moving.gif"}
+    assert len(result["done"]) == len(PICTURES) + 1 and not (folder / "out" / "torn.png").exists()
+    assert "'moving.gif' holds 2 pictures" in done.stderr
+
+
+def test_nothing_is_overwritten_unless_told_so(folder):
+    source, target = folder / "in" / "grey.png", folder / "kept.png"
+    target.write_bytes(b"dear")
+    done = run("denoise", source, "-o", target, code=2)
+    assert "is there already" in done.stderr and target.read_bytes() == b"dear"
+    run("denoise", source, "-o", target, "--overwrite", "-q")
+    assert opened(target).size == (80, 96)
+    (folder / "other").mkdir()
+    Image.fromarray(GREY).save(folder / "other" / "grey.png")
+    done = run("denoise", source, folder / "other" / "grey.png", "-o", folder / "both", code=2)
+    assert "would both become" in done.stderr
+
+
+def test_before_and_after_stand_side_by_side(folder):
+    run("denoise", folder / "in" / "*.png", "-o", folder / "out", "--compare")
+    assert opened(folder / "out" / "grey.compare.png").size == (160, 96)
+    page = (folder / "out" / "compare.html").read_text(encoding="utf-8")
+    assert "deep.png" in page and "taken off" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nowhere.png"], 1, "there is no picture"),
+        (["in/grey.png", "--sigma", "loud"], 2, "must be auto or a number from 0 to 255"),
+        (["in/grey.png", "--strength", "2"], 2, "strength must be from 0 to 1"),
+        (["in/grey.png", "-m", "in/grey.png"], 1, "is not a model file"),
+    ],
+)
+def test_wrong_wishes_get_one_sentence(folder, monkeypatch, arguments, code, sentence):
+    monkeypatch.chdir(folder)
+    done = run("denoise", *arguments, "-o", "out", code=code)
+    assert sentence in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_restorer_of_ones_own_is_taken(folder):
+    small = {"widths": (4,), "blocks": 0, "crop": 16, "batch_size": 2, "steps": 2, "threads": 1, "random_state": 0}
+    Restorer(corruption="salt_and_pepper(0.1)", **small).fit(GREY[None]).save(folder / "own.safetensors")
+    run("denoise", folder / "in" / "grey.png", "-m", folder / "own.safetensors", "-o", folder / "o.png")
+    assert opened(folder / "o.png").size == (80, 96)
