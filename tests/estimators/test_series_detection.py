@@ -1,6 +1,7 @@
 """Detectors of series: the same scores at once and as samples arrive, events where they are, gaps and entities."""
 
 import warnings
+import weakref
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 import refold
 from refold import DataError, Detector, ModelFileError, ParameterError, RefoldWarning
+from refold.estimators._series_of_detector import whole_series
+from refold.estimators._timeline import Stretch
 
 
 def machine(count, seed=0, period=40):
@@ -181,6 +184,44 @@ def test_each_machine_has_a_series_of_its_own():
     event = max(detector.events(mixed), key=lambda event: event.score)
     assert event.entity == "south" and mixed.when[event.start] == pandas.Timestamp(event.start_time)
     assert set(mixed.machine[list(event.places)]) == {"south"}
+
+
+def test_of_long_series_the_newest_samples_are_held(monkeypatch):
+    monkeypatch.setattr("refold.estimators._series_of_detector._MOST_LEARNED", 1000)
+    numbers = np.random.default_rng(0).normal(size=(3, 6000, 2))
+    alive = weakref.WeakSet()
+    most = 0
+
+    def stretches():
+        nonlocal most
+        for start in range(0, 6000, 100):
+            for entity, own in enumerate(numbers):
+                part = own[start : start + 100].copy().view(Counted)
+                alive.add(part)
+                most = max(most, len(alive))
+                places = np.arange(start, start + 100)
+                yield Stretch(str(entity), part, places, start == 0)
+
+    found = whole_series(stretches())
+    assert all(np.array_equal(each, own[-333:]) for each, own in zip(found, numbers, strict=True))
+    assert len(found) == 3 and most < 25
+
+
+class Counted(np.ndarray):
+    """An array that is itself and no other, so that a set can hold it."""
+
+    __hash__ = object.__hash__
+
+
+def test_a_machine_s_scale_is_that_of_all_its_samples():
+    later = table(100, 1, "x")
+    later["when"] += pandas.Timedelta(days=1)  # a long gap: it comes in two parts
+    later["a"] += 10
+    both = pandas.concat([table(60, 0, "x"), later])
+    detector = fitted(Detector(time="when", group="machine", window=10, steps=2, random_state=0), both)
+    readings = both[["a", "b", "c", "temperature"]]
+    assert np.allclose(detector.entities_["x"].center, readings.mean())
+    assert np.allclose(detector.entities_["x"].spread, readings.std(ddof=0))
 
 
 def test_machines_may_differ_in_level_and_spread(tmp_path):

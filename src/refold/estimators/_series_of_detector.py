@@ -16,6 +16,7 @@ from refold.estimators._row_detection import Told
 from refold.estimators._series_detection import fit_series, series_spec, window_of
 from refold.estimators._series_judging import JudgedSamples, SeriesJudge, SeriesRuns
 from refold.estimators._timeline import EntityScale, Stretch, Timeline, TimelineReader, usual_step
+from refold.nets import Moments
 from refold.scores import Calibration, Threshold
 
 if TYPE_CHECKING:
@@ -135,17 +136,28 @@ def _standardised(model: "Detector", stretch: Stretch) -> Stretch:
 
 
 def whole_series(stretches: Iterable[Stretch]) -> list[Array]:
-    """Return the newest samples of all entities, one array for each series without a long gap."""
+    """Return the newest samples of all entities, one array for each series without a long gap.
+
+    While stretches come, older samples are let go, so that memory does not grow with their number.
+    """
     series: list[list[Array]] = []
     open_: dict[str, int] = {}
+    held = 0
     for stretch in stretches:
         if stretch.begins or stretch.entity not in open_:
             open_[stretch.entity] = len(series)
             series.append([])
         series[open_[stretch.entity]].append(stretch.numbers)
-    joined = [np.concatenate(parts) for parts in series]
-    most = max(1, _MOST_LEARNED // max(1, len(joined)))
-    return [each[-most:] for each in joined]
+        held += len(stretch.numbers)
+        if held > 2 * max(_MOST_LEARNED, len(series)):  # twice: so that the copies cost little beside the reading
+            series = [[newest] for newest in _newest(series)]
+            held = sum(len(newest) for (newest,) in series)
+    return _newest(series)
+
+
+def _newest(series: list[list[Array]]) -> list[Array]:
+    most = max(1, _MOST_LEARNED // max(1, len(series)))
+    return [np.concatenate(parts)[-most:].copy() for parts in series]
 
 
 def learned_series(
@@ -175,11 +187,12 @@ def learned_series(
 
 
 def _entity_scales(model: "Detector", opened: Source | Stream) -> dict[str, EntityScale]:
-    numbers: dict[str, list[Array]] = {}
+    moments: dict[str, Moments] = {}
     for stretch in read_series(model, opened, _LONGEST_GAP):
-        numbers.setdefault(stretch.entity, []).append(stretch.numbers)
+        found, known = Moments.of(stretch.numbers), moments.get(stretch.entity)
+        moments[stretch.entity] = found if known is None else known.merged(found)
     categories = np.array(model.adapter_.n_categories) > 0
-    return {name: EntityScale.of(np.concatenate(parts), categories) for name, parts in numbers.items()}
+    return {name: EntityScale.of(found, categories) for name, found in moments.items()}
 
 
 def _values(opened: Source | Stream) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from refold._errors import DataError, ParameterError
 from refold.data import Source, Stream, TableAdapter
+from refold.nets import Moments
 
 Array = NDArray[Any]
 Times = NDArray[np.float64]
@@ -153,16 +154,11 @@ class EntityScale:
     spread: tuple[float, ...]
 
     @classmethod
-    def of(cls, numbers: Array, categories: NDArray[np.bool_]) -> "EntityScale":
-        """Learn the scale of samples (n, columns), of which some columns are categories."""
-        values = numbers.astype(np.float64)
-        known = ~np.isnan(values)
-        count = np.maximum(known.sum(0), 1)
-        center = np.where(known, values, 0).sum(0) / count
-        spread = np.sqrt((np.where(known, values - center, 0) ** 2).sum(0) / count)
-        usable = ~categories & (spread > 0)
-        center = np.where(categories, 0.0, center)
-        return cls(tuple(center.tolist()), tuple(np.where(usable, spread, 1.0).tolist()))
+    def of(cls, moments: Moments, categories: NDArray[np.bool_]) -> "EntityScale":
+        """Return the scale of samples with these moments; some columns are categories."""
+        spread = np.sqrt(moments.squares / np.maximum(moments.count, 1))
+        center = np.where(categories, 0.0, moments.mean)
+        return cls(tuple(center.tolist()), tuple(np.where(~categories & (spread > 0), spread, 1.0).tolist()))
 
     def standardised(self, numbers: Array) -> Array:
         """Return samples (n, columns) in parts of what is usual."""
