@@ -130,7 +130,33 @@ def test_wrong_wishes_get_one_sentence(folder, monkeypatch, arguments, code, sen
     assert not (folder / "out").exists()
 
 
-def test_a_restorer_of_ones_own_is_taken(folder):
+def test_a_restorer_is_fitted_described_and_used(folder):
+    quick = [
+        "--widths",
+        "4",
+        "--blocks",
+        "0",
+        "--crop",
+        "16",
+        "--steps",
+        "2",
+        "--threads",
+        "1",
+        "--random-state",
+        "0",
+    ]
+    own = folder / "own.safetensors"
+    run("fit", folder / "in", "--for", "restore", "--corruption", "gaussian(0.1)", *quick, "-o", own, "-q")
+    described = json.loads(run("info", own, "--json").stdout)
+    assert described["kind"] == "Restorer" and described["undoes"] == "gaussian(0.1)"
+    run("denoise", folder / "in" / "grey.png", "-m", own, "-o", folder / "o.png")
+    done = run("fit", folder / "in", "--for", "restore", "--corruption", "masking(0.2)", *quick, "-o", own, code=2)
+    assert "loses values" in done.stderr
+    done = run("fit", folder / "in", "--for", "restore", "--latent-dim", "2", "-o", own, code=2)
+    assert "latent-dim" in done.stderr
+
+
+def test_a_restorer_made_in_python_is_taken(folder):
     small = {"widths": (4,), "blocks": 0, "crop": 16, "batch_size": 2, "steps": 2, "threads": 1, "random_state": 0}
     Restorer(corruption="salt_and_pepper(0.1)", **small).fit(GREY[None]).save(folder / "own.safetensors")
     run("denoise", folder / "in" / "grey.png", "-m", folder / "own.safetensors", "-o", folder / "o.png")

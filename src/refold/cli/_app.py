@@ -11,7 +11,7 @@ from refold._errors import ParameterError, nearest
 from refold._parameters import bytes_of
 from refold.cli._options import sigma_of, with_parameters
 from refold.cli._talk import DATA_AT_FAULT, INTERRUPTED, answer, plain_errors, say
-from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters
+from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters, RestorerParameters
 
 app = typer.Typer(
     name="refold",
@@ -49,6 +49,7 @@ Drop = Annotated[
     (AutoencoderParameters, "What to learn and how"),
     (DetectorParameters, "With --for detect"),
     (CameraParameters, "With --for camera"),
+    (RestorerParameters, "With --for restore"),
 )
 def fit(
     data: Data,
@@ -57,9 +58,10 @@ def fit(
         str,
         typer.Option(
             "--for",
-            metavar="encode|detect|camera",
+            metavar="encode|detect|camera|restore",
             help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not; "
-            "camera: the frames of a fixed camera, for refold watch.",
+            "camera: the frames of a fixed camera, for refold watch; restore: to take a damage (--corruption) off "
+            "pictures, for refold denoise.",
         ),
     ] = "encode",
     drop: Drop = None,
@@ -79,6 +81,7 @@ def fit(
       refold fit normal.csv --for detect --false-alarm-rate 0.01 -o pump.safetensors
       refold fit readings.csv --for detect --time datetime -o plant.safetensors
       refold fit frames/ --for camera -o ridge.safetensors
+      refold fit scans/ --for restore --corruption "gaussian(0.2)" -o scans.safetensors
     """
     with plain_errors():
         result = _fitted(purpose)(data, output, drop or [], parameters, quiet)
@@ -100,8 +103,12 @@ def _fitted(purpose: str) -> Any:
         from refold.cli._watching import fit_camera
 
         return fit_camera
-    known = nearest(purpose, ("encode", "detect", "camera"))
-    raise ParameterError(f"--for must be encode, detect or camera, got {purpose!r}{known}")
+    if purpose == "restore":
+        from refold.cli._restoring import fit_restorer
+
+        return fit_restorer
+    known = nearest(purpose, ("encode", "detect", "camera", "restore"))
+    raise ParameterError(f"--for must be encode, detect, camera or restore, got {purpose!r}{known}")
 
 
 @app.command()

@@ -47,6 +47,8 @@ def _describe_model(file: str) -> dict[str, Any]:
         return _describe_detector(file, header)
     if header["kind"] == "CameraDetector":
         return _describe_camera(file, header)
+    if header["kind"] == "Restorer":
+        return _describe_restorer(file, header)
     fitted, spec = header["fitted"], header["spec"]
     best = fitted["best_epoch_"] - 1
     history = fitted["history_"]
@@ -100,6 +102,22 @@ def _describe_camera(file: str, header: dict[str, Any]) -> dict[str, Any]:
         "modes": ", ".join(header["modes"]),
         "frames": fitted["n_frames_"],
         "seconds_between_frames": fitted["seconds_"],
+        "parameters": header["parameters"],
+    }
+
+
+def _describe_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
+    spec = header["spec"]
+    return {
+        "file": file,
+        "kind": "Restorer",
+        "format": header["format"],
+        "bytes": Path(file).stat().st_size,
+        "versions": header["versions"],
+        "records": "pictures of any size in " + ("colour" if spec["channels"] > 1 else "grey, colour plane by plane"),
+        "undoes": str(header["parameters"]["corruption"]),
+        "widths": ", ".join(map(str, spec["widths"])),
+        "steps": header["fitted"]["n_steps_"],
         "parameters": header["parameters"],
     }
 

@@ -1,6 +1,7 @@
 """What ``refold denoise`` does: pictures in files to pictures in files of the same kind."""
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from refold._atomic import write_whole
 from refold._errors import DataError, ModelFileError, ParameterError
+from refold.cli._commands import check_options, check_output
 from refold.cli._talk import say, working_progress
 from refold.data import PictureFile, is_picture, picture_files, read_picture_file, write_picture_file
-from refold.estimators import Restoration, Restorer, load, pretrained
+from refold.estimators import Restoration, Restorer, RestorerParameters, load, pretrained
 
 _LEVELS = 255  # noise is told in these, as in the literature
 _SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
@@ -64,6 +66,27 @@ class _Shown:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     said: str
+
+
+def fit_restorer(
+    data: str, output: Path, drop: Sequence[str], parameters: dict[str, Any], quiet: bool
+) -> dict[str, Any]:
+    """Learn to take a damage off the pictures of a folder, and save the restorer."""
+    check_output(output, (".safetensors",))
+    check_options(parameters, RestorerParameters, "restore")
+    if drop:
+        raise ParameterError("--drop names a column of a table, and a restorer learns from pictures")
+    model = Restorer(**parameters, verbose=0 if quiet else 1)
+    start = time.perf_counter()
+    model.fit(data)
+    model.save(output)
+    if model.checkpoint is not None:
+        Path(model.checkpoint).unlink(missing_ok=True)
+    seconds = round(time.perf_counter() - start, 1)
+    if not quiet:
+        say(f"learned to undo {model.corruption} in {model.n_steps_} steps, {seconds} s")
+        say(f"wrote {output}; use it with: refold denoise PICTURES -m {output} -o FOLDER")
+    return {"model": str(output), "corruption": str(model.corruption), "steps": model.n_steps_, "seconds": seconds}
 
 
 def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 import refold
-from refold._errors import DataError, ModelFileError, ParameterError, nearest
+from refold._errors import DataError, ModelFileError, ParameterError, RefoldWarning, nearest
 from refold._memory import free_memory
 from refold._parameters import bytes_of, check_parameters, documented
-from refold.data import open_pictures
+from refold.data import Pictures, open_pictures
 from refold.estimators._noise_level import noise_deviation
 from refold.estimators._parameters import RestorerParameters
 from refold.estimators._picture_planes import PicturePlanes
@@ -125,7 +126,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             If the corruption loses values, which a restorer does not fill yet.
         """
         check_parameters(self)
-        pictures = _pictures_of(X)
+        pictures = _pictures_of(X, self.random_state)
         channels = 3 if any(picture.ndim == 3 for picture in pictures) else 1
         plan = self._plan()
         with torch.random.fork_rng(devices=[]):
@@ -370,16 +371,34 @@ def _ensembled(net: RestorationNet) -> Callable[[Tensor], Tensor]:
     return apply
 
 
-def _pictures_of(X: Any) -> Sequence[Array]:
+def _pictures_of(X: Any, seed: int | None) -> Sequence[Array]:
+    """Return all pictures, or of a folder as many, drawn at random, as half of the free memory holds."""
     if isinstance(X, str | os.PathLike):
         opened = open_pictures(str(X))
         if opened is None or not opened.size:
             raise DataError(f"there are no pictures in {str(X)!r}; give a folder of them")
-        return [np.asarray(opened.read(place)) for place in range(opened.size)]
+        return _read_while_there_is_room(opened, np.random.default_rng(seed).permutation(opened.size))
     pictures = [np.asarray(picture) for picture in X]
     if not pictures:
         raise DataError("there is no picture to learn from; give at least one")
     for picture in pictures:
         if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
             raise DataError(f"a picture must have shape (H, W) or (H, W, 3), got {picture.shape}")
+    return pictures
+
+
+def _read_while_there_is_room(opened: Pictures, order: NDArray[np.intp]) -> list[Array]:
+    room = free_memory() // 2
+    pictures: list[Array] = []
+    for place in order.tolist():
+        picture = np.asarray(opened.read(place))
+        room -= picture.nbytes
+        if room < 0 and pictures:
+            warnings.warn(
+                f"{opened.size} pictures are more than memory holds; {len(pictures)} of them were learned from",
+                RefoldWarning,
+                stacklevel=4,
+            )
+            break
+        pictures.append(picture)
     return pictures

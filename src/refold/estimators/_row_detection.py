@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refold._errors import ParameterError, RefoldWarning
+from refold._errors import RefoldWarning
 from refold.estimators._parameters import DetectorParameters
-from refold.nets import Ensemble, EnsembleSpec, Moments, Scale, make_scaling, placeholder_scale, scale_of
+from refold.nets import Ensemble, EnsembleSpec, Moments, Scale, scale_of
 from refold.objectives import feature_errors
-from refold.scores import Rebuilding, Remainder, RowScorer
+from refold.scores import Rebuilding, RebuildingSpec, Remainder, RowScorer
 from refold.train import EnsemblePlan, choose_device, draw_bags, row_noise, train_ensemble
 
 Array = NDArray[Any]
@@ -29,64 +29,29 @@ _STEPS, _WORK = 500, 1 << 19  # steps by default, and the weights of a member ab
 _FEWEST_STEPS, _WIDTH = 200, 64
 _REFERENCES, _REFERENCE_VALUES = 10_000, 1 << 21
 _ROWS_AT_ONCE = 2048
-_LARGEST_RECORD = 1 << 16
 
 
-@dataclass(frozen=True)
-class RowSpec:
-    """What decides the shape of a row scorer.
+@dataclass(frozen=True, kw_only=True)
+class RowSpec(RebuildingSpec):
+    """What decides the shape of a row scorer, beside what decides that of its rebuilding.
 
     Parameters
     ----------
-    raw_shape : tuple of int
-    n_categories : tuple of int
-    exact : bool
-        Whether raw numbers are float64.
-    flags : tuple of int
-        Columns in which cells were missing in training.
     takes_missing : bool
-    ensemble : EnsembleSpec
     references : int
     """
 
-    raw_shape: tuple[int, ...]
-    n_categories: tuple[int, ...]
-    exact: bool
-    flags: tuple[int, ...]
     takes_missing: bool
-    ensemble: EnsembleSpec
     references: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a description that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, description: dict[str, Any]) -> "RowSpec":
-        """Rebuild a specification; refuses sizes that no honest file has.
-
-        Raises
-        ------
-        ParameterError
-        """
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
-        }
-        values["ensemble"] = EnsembleSpec.from_json(description["ensemble"])
-        spec = cls(**values)
-        sizes = (*spec.raw_shape, *spec.n_categories, *spec.flags, spec.references)
-        if not all(type(size) is int and 0 <= size <= _LARGEST_RECORD for size in sizes) or not spec.raw_shape:
-            raise ParameterError("the sizes of a row scorer must be whole numbers from 0 to 65536")
-        return spec
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All that a file must not make huge."""
+        return *super().sizes, self.references
 
     def build(self, scale: Scale | None = None, unseen_losses: Tensor | None = None) -> RowScorer:
         """Return a scorer that has learned nothing yet."""
-        scaling = make_scaling(
-            self.raw_shape,
-            self.n_categories,
-            scale or placeholder_scale(self.raw_shape, self.flags, False),
-            self.exact,
-        )
+        scaling = self.scaling(scale)
         ensemble = Ensemble(self.ensemble, prod(scaling.input_shape), prod(scaling.feature_shape))
         if unseen_losses is None:
             unseen_losses = torch.zeros(len(scaling.categories))

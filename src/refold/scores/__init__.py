@@ -9,7 +9,7 @@ from refold.scores._neighbours import Neighbours
 from refold.scores._picture_maps import in_channels, value_range
 from refold.scores._picture_places import bin_sums
 from refold.scores._pictures import SMALLEST_SIDE, PictureMember, PictureScorer, PictureSpec
-from refold.scores._rebuilding import Rebuilding, Remainder
+from refold.scores._rebuilding import Rebuilding, RebuildingSpec, Remainder
 from refold.scores._rows import PARTS, Reasons, RowScorer
 from refold.scores._series import SeriesScorer, SeriesSpec, Summary
 from refold.scores._series_run import Points, SeriesRun
@@ -32,6 +32,7 @@ __all__ = [
     "Points",
     "Reasons",
     "Rebuilding",
+    "RebuildingSpec",
     "Remainder",
     "RowScorer",
     "SeriesRun",

@@ -1,15 +1,18 @@
 """What an ensemble leaves over of a record: the error of every column, and the residual of every feature."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from refold.nets import Ensemble, Scaling, SequenceEnsemble
+from refold._errors import ParameterError
+from refold.nets import Ensemble, EnsembleSpec, Scale, Scaling, SequenceEnsemble, make_scaling, placeholder_scale
 from refold.objectives import ERRORS, feature_errors
 
 _GUESSES = 3
+_LARGEST = 1 << 16  # of the sizes in a file
 _FARTHEST = 1e6  # spreads; the square of more has no meaning in float32
 
 
@@ -41,6 +44,59 @@ class Remainder:
             return Remainder(self.errors.mean(0), self.residuals.mean(0), self.features, self.seen)
         each = weights.unsqueeze(2)
         return Remainder((self.errors * each).sum(0), (self.residuals * each).sum(0), self.features, self.seen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildingSpec:
+    """What decides the shape of a rebuilding, and so of a scorer that stands on one.
+
+    Parameters
+    ----------
+    raw_shape : tuple of int
+    n_categories : tuple of int
+    exact : bool
+        Whether raw numbers are float64.
+    flags : tuple of int
+        Columns in which cells were missing in training.
+    ensemble : EnsembleSpec
+    """
+
+    raw_shape: tuple[int, ...]
+    n_categories: tuple[int, ...]
+    exact: bool
+    flags: tuple[int, ...]
+    ensemble: EnsembleSpec
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All that a file must not make huge."""
+        return *self.raw_shape, *self.n_categories, *self.flags
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a description that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> Self:
+        """Rebuild a specification; refuses sizes that no honest file has.
+
+        Raises
+        ------
+        ParameterError
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
+        }
+        values["ensemble"] = EnsembleSpec.from_json(description["ensemble"])
+        spec = cls(**values)
+        if not all(type(size) is int and 0 <= size <= _LARGEST for size in spec.sizes) or not spec.raw_shape:
+            raise ParameterError(f"the sizes of a scorer must be whole numbers from 0 to {_LARGEST}")
+        return spec
+
+    def scaling(self, scale: Scale | None) -> Scaling:
+        """Return the scaling; without a scale one that has learned nothing yet."""
+        known = scale or placeholder_scale(self.raw_shape, self.flags, False)
+        return make_scaling(self.raw_shape, self.n_categories, known, self.exact)
 
 
 class Rebuilding(nn.Module):

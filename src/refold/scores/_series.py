@@ -1,8 +1,8 @@
 """What autoencoders leave over of windows in time: its level against a drifting reference, its shape, its peaks."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import exp, prod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from refold._errors import ParameterError
-from refold.nets import EnsembleSpec, Scale, SequenceEnsemble, make_scaling, placeholder_scale
-from refold.scores._rebuilding import Rebuilding
+from refold.nets import Scale, SequenceEnsemble
+from refold.scores._rebuilding import Rebuilding, RebuildingSpec
 
 Floats = NDArray[np.float64]
 
@@ -26,64 +26,39 @@ _MARGINS = (1.1, 1.5, 1.5)  # of the highest score in training: what is seen the
 _SILENT = 2.0  # score of a feature that falls silent and never did in training
 _SMALLEST, _SMALLEST_SPREAD = 1e-9, 1e-6
 _QUIETEST, _MOST_WANDERING = 1e-2, 1e4
-_LARGEST = 1 << 16
 
 
-@dataclass(frozen=True)
-class SeriesSpec:
-    """What decides the shape of a scorer of series.
+@dataclass(frozen=True, kw_only=True)
+class SeriesSpec(RebuildingSpec):
+    """What decides the shape of a scorer of series, beside what decides that of its rebuilding.
 
     Parameters
     ----------
-    raw_shape : tuple of int
-    n_categories : tuple of int
-    exact : bool
-        Whether raw numbers are float64.
-    flags : tuple of int
-        Columns in which cells were missing in training.
     window : int
         Samples that the network sees at once.
     level : int
         Samples over which what is left over is averaged, at most `window`.
-    ensemble : EnsembleSpec
     """
 
-    raw_shape: tuple[int, ...]
-    n_categories: tuple[int, ...]
-    exact: bool
-    flags: tuple[int, ...]
     window: int
     level: int
-    ensemble: EnsembleSpec
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a description that JSON can hold."""
-        return asdict(self)
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All that a file must not make huge."""
+        return super().sizes
 
     @classmethod
-    def from_json(cls, description: dict[str, Any]) -> "SeriesSpec":
-        """Rebuild a specification; refuses sizes that no honest file has.
-
-        Raises
-        ------
-        ParameterError
-        """
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
-        }
-        values["ensemble"] = EnsembleSpec.from_json(description["ensemble"])
-        spec = cls(**values)
-        sizes = (*spec.raw_shape, *spec.n_categories, *spec.flags, spec.window, spec.level)
-        if not all(type(size) is int and 0 <= size <= _LARGEST for size in sizes) or not spec.raw_shape:
-            raise ParameterError("the sizes of a scorer of series must be whole numbers from 0 to 65536")
+    def from_json(cls, description: dict[str, Any]) -> Self:
+        """Rebuild a specification; see `RebuildingSpec.from_json`."""
+        spec = super().from_json(description)
         if not 1 <= spec.level <= spec.window:
             raise ParameterError("the level of a scorer of series is at least 1 and at most its window")
         return spec
 
     def build(self, scale: Scale | None = None) -> "SeriesScorer":
         """Return a scorer that has learned nothing yet."""
-        known = scale or placeholder_scale(self.raw_shape, self.flags, False)
-        scaling = make_scaling(self.raw_shape, self.n_categories, known, self.exact)
+        scaling = self.scaling(scale)
         network = SequenceEnsemble(self.ensemble, self.window, prod(scaling.input_shape), prod(scaling.feature_shape))
         rebuilding = Rebuilding(scaling, network, True, torch.zeros(len(scaling.categories)))
         return SeriesScorer(rebuilding, self.window, self.level)
