@@ -46,7 +46,7 @@ class SeriesSpec(RebuildingSpec):
     @property
     def sizes(self) -> tuple[int, ...]:
         """All that a file must not make huge."""
-        return super().sizes
+        return *super().sizes, self.window, self.level
 
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> Self:
