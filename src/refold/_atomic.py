@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_KEPT = 40  # letters of the name: a name may be as long as the file system allows
+
 
 @contextmanager
 def write_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -23,7 +25,7 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.stem}.{secrets.token_hex(4)}{final.suffix}")
+    temporary = final.with_name(f".{final.stem[:_KEPT]}.{secrets.token_hex(4)}{final.suffix}")
     try:
         yield temporary
         _flush_to_disk(temporary)

@@ -109,9 +109,43 @@ def test_nothing_is_overwritten_unless_told_so(folder):
 
 def test_before_and_after_stand_side_by_side(folder):
     run("denoise", folder / "in" / "*.png", "-o", folder / "out", "--compare")
-    assert opened(folder / "out" / "grey.compare.png").size == (160, 96)
+    assert opened(folder / "out" / "grey.png.compare.png").size == (160, 96)
     page = (folder / "out" / "compare.html").read_text(encoding="utf-8")
     assert "deep.png" in page and "taken off" in page
+
+
+def test_a_second_run_neither_eats_nor_grows_what_the_first_one_wrote(folder):
+    inside = folder / "in" / "clean"
+    run("denoise", folder / "in", "-o", inside, "--compare", "-q")
+    before = sorted(path.name for path in inside.rglob("*"))
+    (inside / "compare.html").write_text("mine")
+    done = run("denoise", folder / "in" / "grey.png", "-o", inside, "--compare", code=2)
+    assert "is there already" in done.stderr and (inside / "compare.html").read_text() == "mine"
+    run("denoise", folder / "in", "-o", inside, "--compare", "--overwrite", "-q")
+    assert sorted(path.name for path in inside.rglob("*")) == before
+
+
+def test_what_would_lose_depth_is_refused_by_name(folder):
+    deep = b"P6 4 4 65535\n" + bytes(96)
+    (folder / "deep.ppm").write_bytes(deep)
+    Image.fromarray(np.full((20, 20), 100_000, np.int32)).save(folder / "whole.tif")
+    for name, sentence in (("deep.ppm", "16 bits a colour"), ("whole.tif", "0 to 65535 can be kept")):
+        done = run("denoise", folder / name, "-o", folder / "out" / name, code=1)
+        assert sentence in done.stderr and not (folder / "out" / name).exists()
+
+
+def test_transparency_by_one_colour_stays(folder):
+    Image.fromarray(noisy(COLOUR)).save(folder / "key.png", transparency=tuple(map(int, noisy(COLOUR)[0, 0])))
+    run("denoise", folder / "key.png", "-o", folder / "key_out.png")
+    assert np.asarray(opened(folder / "key_out.png"))[0, 0, 3] == 0
+
+
+def test_one_odd_file_does_not_end_the_others(folder):
+    (folder / "in" / "zz.tif").write_bytes(b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+    long = folder / "in" / f"{'n' * 245}.png"
+    Image.fromarray(noisy(GREY)).save(long)
+    result = json.loads(run("denoise", folder / "in", "-o", folder / "out", "--json", code=1).stdout)
+    assert set(result["skipped"]) == {"zz.tif"} and len(result["done"]) == len(PICTURES) + 2
 
 
 @pytest.mark.parametrize(
@@ -120,12 +154,15 @@ def test_before_and_after_stand_side_by_side(folder):
         (["nowhere.png"], 1, "there is no picture"),
         (["in/grey.png", "--sigma", "loud"], 2, "must be auto or a number from 0 to 255"),
         (["in/grey.png", "--strength", "2"], 2, "strength must be from 0 to 1"),
+        (["in/grey.png", "--max-memory", "1MB"], 2, "is too little for this network; it needs at least"),
+        (["in/grey.png", "in/deep.png", "-o", "one.png"], 2, "is one picture, and 2 are to be restored"),
         (["in/grey.png", "-m", "in/grey.png"], 1, "is not a model file"),
     ],
 )
 def test_wrong_wishes_get_one_sentence(folder, monkeypatch, arguments, code, sentence):
     monkeypatch.chdir(folder)
-    done = run("denoise", *arguments, "-o", "out", code=code)
+    output = [] if "-o" in arguments else ["-o", "out"]
+    done = run("denoise", *arguments, *output, code=code)
     assert sentence in done.stderr
     assert not (folder / "out").exists()
 

@@ -7,8 +7,9 @@ from skimage import data
 from sklearn.base import clone
 
 import refold
-from refold import DataError, ModelFileError, ParameterError, Restorer
+from refold import CheckpointError, DataError, ModelFileError, ParameterError, Restorer
 from refold.estimators._noise_level import noise_deviation
+from refold.objectives import Gaussian
 
 RNG = np.random.default_rng(0)
 SMALL = {"widths": (8, 8), "blocks": 1, "crop": 32, "batch_size": 4, "threads": 1, "random_state": 0}
@@ -75,11 +76,13 @@ def test_the_mean_over_eight_ways_is_better(denoiser):
 
 
 def test_little_memory_gives_the_same_picture(denoiser):
-    damaged = (noisy(data.camera()[:300, :410], 25) / 255).astype(np.float32)
-    assert denoiser.tiles_of(damaged, 10_000_000) > 1
-    np.testing.assert_allclose(
-        denoiser.restore(damaged, max_memory="10MB"), denoiser.restore(damaged, max_memory="4GB"), atol=1e-5
-    )
+    damaged = (noisy(data.camera()[:213, :211], 25) / 255).astype(np.float32)
+    assert denoiser.tiles_of(damaged, "45MB") > 1
+    for ensemble in (False, True):
+        little, much = (
+            denoiser.restore(damaged, max_memory=memory, self_ensemble=ensemble) for memory in ("45MB", "4GB")
+        )
+        np.testing.assert_allclose(little, much, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 30, 3), (17, 5), (9, 9, 1)])
@@ -136,6 +139,74 @@ def test_colour_is_learned_as_colour():
     assert restorer.net_.spec.channels == 3
     assert restorer.restore(noisy(data.chelsea()[:64, :64], 51)).shape == (64, 64, 3)
     assert restorer.restore(noisy(data.camera()[:64, :64], 51)).shape == (64, 64)
+
+
+def test_colour_is_restored_as_it_was_learned():
+    """A network of three channels sees red, green and blue, as in training."""
+    restorer = Restorer(corruption="gaussian(0.2)", steps=3, **SMALL).fit(data.chelsea()[None, :64, :64])
+    picture = (noisy(data.chelsea()[:64, :64], 51) / 255).astype(np.float32)
+    with torch.inference_mode():
+        through = restorer.net_(torch.from_numpy(picture.transpose(2, 0, 1))[None])[0].numpy().transpose(1, 2, 0)
+    np.testing.assert_allclose(restorer.restore(picture, noise=1.0), through, atol=1e-5)
+    four = noisy(np.dstack([data.chelsea()[:64, :64], data.camera()[:64, :64]]), 51)
+    assert restorer.restore(four).shape == four.shape
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    path = str(tmp_path / "unfinished")
+    Restorer(steps=3, checkpoint=path, **SMALL).fit(data.camera()[None, :64, :64])
+    with pytest.raises(CheckpointError, match="training with other pictures"):
+        Restorer(steps=3, checkpoint=path, **SMALL).fit(data.coins()[None, :64, :64])
+    with pytest.raises(CheckpointError, match="training with other corruption"):
+        Restorer(steps=3, corruption="gaussian(0.1)", checkpoint=path, **SMALL).fit(data.camera()[None, :64, :64])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "sentence"),
+    [
+        ([np.zeros((40, 40), np.int64)], "unsigned integers or floats"),
+        ([np.full((40, 40), 200.0)], "floats to learn from must lie in 0 to 1, got 200 to 200"),
+        ([np.full((40, 40), np.nan)], "NaN or infinite"),
+        ([np.zeros((40, 40), bool)], "unsigned integers or floats"),
+        (np.zeros((40, 40, 3), np.uint8), "is one picture; give a list"),
+        (np.zeros((0, 40, 40), np.uint8), "there is no picture"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(pictures, sentence):
+    with pytest.raises(DataError, match=sentence):
+        Restorer(steps=2, **SMALL).fit(pictures)
+
+
+def test_networks_that_no_file_could_hold_are_refused_before_training():
+    for wrong in ({"widths": ()}, {"widths": (1,) * 7}, {"widths": (2048,)}):
+        with pytest.raises(ParameterError, match="is not possible; a restoration network has"):
+            Restorer(**{**SMALL, **wrong}).fit(data.camera()[None, :64, :64])
+
+
+def test_an_object_as_corruption_and_numpy_numbers_survive_the_file(tmp_path):
+    restorer = Restorer(**{**SMALL, "batch_size": np.int64(2)}, corruption=Gaussian(0.1), steps=np.int64(2))
+    restorer.fit(data.camera()[None, :64, :64]).save(tmp_path / "r.safetensors")
+    again = refold.load(tmp_path / "r.safetensors")
+    assert again.corruption == "gaussian(0.1)" and again.steps == 2
+
+
+def test_a_few_values_far_out_do_not_hide_the_noise(denoiser):
+    true = data.camera()[:128, :128] / 255 * 40 - 10  # degrees
+    damaged = (true + 4 * np.random.default_rng(0).normal(size=true.shape)).astype(np.float64)
+    damaged[3, 5] = -9999
+    restoration = denoiser.restoration(damaged)
+    rest = np.ones(true.shape, bool)
+    rest[:40, :40] = False
+    assert restoration.changed and restoration.picture.dtype == np.float64
+    assert np.mean((restoration.picture - true)[rest] ** 2) < 0.25 * np.mean((damaged - true)[rest] ** 2)
+
+
+def test_loading_draws_no_random_numbers(denoiser, tmp_path):
+    denoiser.save(tmp_path / "d.safetensors")
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    refold.load(tmp_path / "d.safetensors")
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path, monkeypatch):

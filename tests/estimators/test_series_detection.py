@@ -97,6 +97,17 @@ def test_a_slow_drift_far_out_of_training_is_followed_and_an_event_on_it_is_none
     assert flagged[7605:7695].mean() > 0.9 and flagged[7750:].mean() < 0.06
 
 
+def test_drift_is_followed_in_series_of_many_short_stretches_too():
+    frame = pandas.DataFrame(drifting(68 * 88, seed=8), columns=["a", "b", "c", "temperature"])
+    frame.insert(
+        0, "when", np.arange(68 * 88) + 1000 * (np.arange(68 * 88) // 68)
+    )  # a long gap after every 68 samples
+    normal = pandas.DataFrame(machine(1500), columns=["a", "b", "c", "temperature"])
+    normal.insert(0, "when", np.arange(1500))
+    detector = fitted(Detector(time="when", window=40, false_alarm_rate=0.02, random_state=0), normal)
+    assert np.mean(detector.predict(frame) == -1) < 0.1
+
+
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_samples_that_arrive_get_exactly_the_scores_of_all_at_once(size):
     series = drifting(330 if size == 1 else 900, seed=5)[-230 if size == 1 else 0 :]

@@ -1,5 +1,6 @@
 """What ``refold denoise`` does: pictures in files to pictures in files of the same kind."""
 
+import errno
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,9 @@ from refold.cli._talk import say, working_progress
 from refold.data import PictureFile, is_picture, picture_files, read_picture_file, write_picture_file
 from refold.estimators import Restoration, Restorer, RestorerParameters, load, pretrained
 
+_SKIPPED = (DataError, OSError, MemoryError, RuntimeError)  # the last one is how torch says that memory is lacking
+_NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
+_COMPARED = ".compare.png"
 _LEVELS = 255  # noise is told in these, as in the literature
 _SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
 
@@ -101,9 +105,11 @@ def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> di
             file = read_picture_file(job.source)
             restoration = _restored(restorer, file, job, wishes)
             _write(file, restoration, job)
-        except DataError as error:
-            skipped[job.name] = str(error)
-            say(f"skipped: {error}")
+        except _SKIPPED as error:
+            if isinstance(error, OSError) and error.errno in _NOTHING_CAN_BE_WRITTEN:
+                raise
+            skipped[job.name] = " ".join(str(error).split()) or type(error).__name__
+            say(f"skipped {job.name}: {skipped[job.name]}")
             continue
         said = _in_words(restoration, wishes)
         if not wishes.quiet:
@@ -132,19 +138,28 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
 
 def _jobs(inputs: Sequence[str], wishes: RestoreWishes) -> list[_Job]:
     """Return what is to be done, once it is sure that nothing is overwritten by mistake."""
-    found = [(path, base) for text in inputs for path, base in _files_of(text)]
-    one = len(inputs) == 1 and Path(inputs[0]).is_file() and is_picture(wishes.output)
+    found = [(path, base) for text in inputs for path, base in _files_of(text, wishes.output)]
+    named = _is_one_file(wishes.output)
+    if named and (len(inputs) > 1 or not Path(inputs[0]).is_file()):
+        raise ParameterError(
+            f"{str(wishes.output)!r} is one picture, and {len(found)} are to be restored; give a folder as --output"
+        )
     jobs = []
     for path, base in found:
         name = str(path.relative_to(base))
-        target = wishes.output if one else wishes.output / name
-        jobs.append(_Job(path, target, name))
+        jobs.append(_Job(path, wishes.output if named else wishes.output / name, name))
     _check_targets(jobs, wishes)
     return jobs
 
 
-def _files_of(text: str) -> Iterator[tuple[Path, Path]]:
+def _is_one_file(output: Path) -> bool:
+    return bool(output.suffix) and not output.is_dir()
+
+
+def _files_of(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the pictures that a path, a folder or a pattern names, each with the folder that its name is told from.
+
+    What an earlier call wrote is none of them: comparisons, and the output where it lies inside the folder.
 
     Raises
     ------
@@ -152,18 +167,16 @@ def _files_of(text: str) -> Iterator[tuple[Path, Path]]:
         If there is none.
     """
     path = Path(text)
-    if path.is_dir():
-        paths = picture_files(path)
-        if not paths:
-            raise DataError(f"there are no pictures in the folder {text!r}")
-        yield from ((each, path) for each in paths)
-    elif path.is_file():
+    if path.is_file():
         yield path, path.parent
-    else:
-        matches = [Path(match) for match in sorted(glob(text, recursive=True)) if is_picture(Path(match))]
-        if not matches:
-            raise DataError(f"there is no picture {text!r}; give a file, a folder or a pattern such as 'scans/*.png'")
-        yield from ((each, each.parent) for each in matches)
+        return
+    found = picture_files(path) if path.is_dir() else [Path(each) for each in sorted(glob(text, recursive=True))]
+    found = [each for each in found if each.is_file() and is_picture(each) and not each.name.endswith(_COMPARED)]
+    if path.is_dir() and output.resolve() != path.resolve():
+        found = [each for each in found if not each.resolve().is_relative_to(output.resolve())]
+    if not found:
+        raise DataError(f"there is no picture {text!r}; give a file, a folder or a pattern such as 'scans/*.png'")
+    yield from ((each, path if path.is_dir() else each.parent) for each in found)
 
 
 def _check_targets(jobs: Sequence[_Job], wishes: RestoreWishes) -> None:
@@ -172,8 +185,20 @@ def _check_targets(jobs: Sequence[_Job], wishes: RestoreWishes) -> None:
         other = seen.setdefault(job.target, job.source)
         if other != job.source:
             raise ParameterError(f"{str(other)!r} and {str(job.source)!r} would both become {str(job.target)!r}")
-        if job.target.exists() and not wishes.overwrite:
-            raise ParameterError(f"{str(job.target)!r} is there already; give another --output, or --overwrite")
+    targets = list(seen)
+    if wishes.compare:
+        targets += [*map(_comparison_of, seen), _page_of(wishes)]
+    for target in targets:
+        if target.exists() and not wishes.overwrite:
+            raise ParameterError(f"{str(target)!r} is there already; give another --output, or --overwrite")
+
+
+def _comparison_of(target: Path) -> Path:
+    return target.with_name(target.name + _COMPARED)
+
+
+def _page_of(wishes: RestoreWishes) -> Path:
+    return (wishes.output.parent if _is_one_file(wishes.output) else wishes.output) / "compare.html"
 
 
 # --- one picture ---------------------------------------------------------------------------------------------------
@@ -222,7 +247,7 @@ def _compared(job: _Job, file: PictureFile, restoration: Restoration, said: str,
     """Write before and after side by side, and return them for the page while it has room."""
     before, after = _as_seen(file.pixels), _as_seen(restoration.picture)
     side_by_side = np.concatenate([before, after], axis=1)
-    write_picture_file(PictureFile(side_by_side), job.target.with_name(f"{job.target.stem}.compare.png"))
+    write_picture_file(PictureFile(side_by_side), _comparison_of(job.target))
     if count >= _SHOWN:
         return []
     return [_Shown(job.name, _middle_of(before), _middle_of(after), said)]
@@ -249,8 +274,7 @@ def _middle_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _write_page(name: str, shown: Sequence[_Shown], wishes: RestoreWishes, count: int) -> None:
     from refold.plots import Page, Pictures, write_page
 
-    folder = wishes.output.parent if is_picture(wishes.output) else wishes.output
-    path = folder / "compare.html"
+    path = _page_of(wishes)
     sections = [Pictures(each.name, [each.before, each.after], ["before", f"after: {each.said}"]) for each in shown]
     lead = f"{count} pictures" + (f", {len(shown)} of them shown" if len(shown) < count else "")
     write_page(Page(f"refold {name}", f"{lead}. Large pictures show their middle.", sections), path)

@@ -1,5 +1,7 @@
 """One picture file to planes of numbers and back into a file of the same kind."""
 
+import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from refold._atomic import write_whole
 from refold._errors import DataError
@@ -19,6 +21,22 @@ _KEPT = ("exif", "icc_profile", "dpi", "xmp", "gamma")
 _AS_THEY_ARE = ("L", "RGB", "CMYK")
 _WITH_ALPHA = {"LA": "L", "RGBA": "RGB", "La": "L", "RGBa": "RGB", "PA": "RGB"}
 _DEEPEST, _DEEP_COLOUR = 16, (2, 4, 6)  # of a PNG's head: bits, and colour types that Pillow reads as 8 bits
+_DEEPEST_VALUE, _BYTE, _LEVELS, _BITS_PER_SAMPLE = 65535, 8, 255, 258
+_FIRST_COUNTS = ("MPO",)  # telephones put a second picture, of depth or light, behind the photograph
+# what Pillow raises for broken files
+_BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 _JPEG = {"quality": 95, "subsampling": 0}
 
 
@@ -56,37 +74,57 @@ def read_picture_file(path: Path) -> PictureFile:
         If it is broken, holds several pictures, or more bits a colour than can be kept.
     """
     try:
-        with Image.open(path) as image:
-            _refuse_what_cannot_be_kept(path, image)
-            image.load()
-            return _picture_of(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                _refuse_what_cannot_be_kept(path, image)
+                image.load()
+                return _picture_of(image)
     except DataError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path.name!r} cannot be read as a picture ({str(error).splitlines()[0]})") from error
+    except _BROKEN as error:
+        raise DataError(f"{path.name!r} cannot be read as a picture ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _refuse_what_cannot_be_kept(path: Path, image: Image.Image) -> None:
     count = int(getattr(image, "n_frames", 1))
-    if count > 1:
+    if count > 1 and image.format not in _FIRST_COUNTS:
         raise DataError(f"{path.name!r} holds {count} pictures; give files with one")
-    if not isinstance(image, PngImagePlugin.PngImageFile):
-        return
-    with path.open("rb") as file:
-        head = file.read(26)
-    if head[24] == _DEEPEST and head[25] in _DEEP_COLOUR:
-        raise DataError(f"{path.name!r} has 16 bits a colour, of which 8 would be lost; give it as TIFF or grey")
+    if _is_deep_colour(path, image):
+        raise DataError(f"{path.name!r} has 16 bits a colour, of which 8 would be lost; give it as 8 bits, or grey")
+
+
+def _is_deep_colour(path: Path, image: Image.Image) -> bool:
+    """Say whether a colour picture has more than the 8 bits that Pillow reads."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            head = file.read(26)
+        return head[24] == _DEEPEST and head[25] in _DEEP_COLOUR
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
+        return len(bits) > 1 and max(bits) > _BYTE
+    if image.format == "PPM" and image.mode == "RGB":
+        tiles = getattr(image, "tile", None)
+        arguments = tiles[0][3] if tiles else ()
+        return isinstance(arguments, tuple) and isinstance(arguments[-1], int) and arguments[-1] > _LEVELS
+    return False
 
 
 def _picture_of(image: Image.Image) -> PictureFile:
     info = {name: image.info[name] for name in _KEPT if name in image.info}
     kind = image.format or "PNG"
     if image.mode in _DEEP_MODES:
-        return PictureFile(np.asarray(image).clip(0, 65535).astype(np.uint16), None, kind, info)
+        return PictureFile(_sixteen_bits(np.asarray(image)), None, kind, info)
     if image.mode == "F":
         return PictureFile(np.asarray(image), None, kind, info)
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if "transparency" in image.info:
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    elif image.mode == "P":
+        image = image.convert("RGB")
     if image.mode in _WITH_ALPHA:
         plain = np.asarray(image.convert("RGBA" if _WITH_ALPHA[image.mode] == "RGB" else "LA"))
         pixels = plain[..., :-1] if plain.shape[2] > 2 else plain[..., 0]
@@ -94,6 +132,15 @@ def _picture_of(image: Image.Image) -> PictureFile:
     if image.mode not in _AS_THEY_ARE:
         image = image.convert("L" if image.mode == "1" else "RGB")
     return PictureFile(np.asarray(image), None, kind, info)
+
+
+def _sixteen_bits(pixels: Array) -> Array:
+    if pixels.min() < 0 or pixels.max() > _DEEPEST_VALUE:
+        raise DataError(
+            f"the picture has whole numbers of {pixels.min()} to {pixels.max()}, and 0 to {_DEEPEST_VALUE} can be "
+            "kept; give it as floats"
+        )
+    return pixels.astype(np.uint16)
 
 
 def write_picture_file(picture: PictureFile, path: Path) -> None:
@@ -105,7 +152,7 @@ def write_picture_file(picture: PictureFile, path: Path) -> None:
         If that kind cannot hold it.
     """
     image = _image_of(picture)
-    kind = Image.registered_extensions().get(path.suffix.lower(), picture.format)
+    kind = Image.registered_extensions().get(path.suffix.lower(), "")
     options: dict[str, Any] = dict(picture.info)
     if kind == "JPEG":
         options |= _JPEG
@@ -117,9 +164,8 @@ def write_picture_file(picture: PictureFile, path: Path) -> None:
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path.name!r} cannot hold this picture ({reason}); give an output that ends in .png or .tif"
+            f"{path.name!r} cannot hold this picture ({_reason(error)}); give an output that ends in .png or .tif"
         ) from error
 
 

@@ -1,5 +1,7 @@
 """How strong the noise of a picture is."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,19 +26,31 @@ def noise_deviation(planes: Planes, whole_range: bool = False) -> float | None:
     whole_range : bool, default=False
         Whether values may lie anywhere, so that none is cut off.
     """
-    if min(planes.shape[1:]) < _SMALLEST:
+    return noise_of_bands([planes], whole_range)
+
+
+def noise_of_bands(parts: Iterable[Planes], whole_range: bool = False) -> float | None:
+    """Return the same for a picture that comes in bands of rows (planes, rows, W), one after the other."""
+    found = [_blocks_of(part, whole_range) for part in parts if min(part.shape[1:]) >= _SMALLEST]
+    if not found:
         return None
-    squares = [_noise_variance(plane, whole_range) for plane in planes]
+    blocks = np.concatenate([variances for variances, _ in found], axis=1)
+    free = np.concatenate([each for _, each in found], axis=1)
+    squares = [_of_quietest(*pair) for pair in zip(blocks, free, strict=True)]
     return float(np.sqrt(np.mean(squares)))
 
 
-def _noise_variance(plane: Planes, whole_range: bool) -> float:
-    blocks = np.mean(_in_blocks(_without_picture(plane)) ** 2, axis=(1, 3))
-    if not whole_range:
-        inner = _in_blocks(plane[1:-1, 1:-1])
-        free = ((inner > _SATURATED) & (inner < 1 - _SATURATED)).all(axis=(1, 3))
-        blocks = blocks[free] if free.mean() >= _FEWEST else blocks
-    return float(np.quantile(blocks, _QUIETEST)) / _OF_PURE_NOISE**2
+def _blocks_of(planes: Planes, whole_range: bool) -> tuple[Planes, NDArray[np.bool_]]:
+    """Return the variance of each block (planes, blocks), and which of them touch neither black nor white."""
+    variances = [np.mean(_in_blocks(_without_picture(plane)) ** 2, axis=(1, 3)).ravel() for plane in planes]
+    inner = [_in_blocks(plane[1:-1, 1:-1]) for plane in planes]
+    free = [((each > _SATURATED) & (each < 1 - _SATURATED)).all(axis=(1, 3)).ravel() | whole_range for each in inner]
+    return np.stack(variances), np.stack(free)
+
+
+def _of_quietest(blocks: Planes, free: NDArray[np.bool_]) -> float:
+    usable = blocks[free] if free.mean() >= _FEWEST else blocks
+    return float(np.quantile(usable, _QUIETEST)) / _OF_PURE_NOISE**2
 
 
 def _in_blocks(plane: Planes) -> Planes:

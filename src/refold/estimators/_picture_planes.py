@@ -1,5 +1,6 @@
-"""A picture as planes of numbers in which noise is the same everywhere, and back."""
+"""A picture as planes of numbers, and back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,29 @@ _OPPONENT = np.array(
     dtype=np.float32,
 )
 _MOST_CHANNELS = 4
+_BAND = 512  # rows that are worked on at once
+_OUTLIERS = 0.005  # share of the values at either end that do not decide the range of floats
+_UNIT = (-0.5, 1.5)  # floats within these, noise included, are thought to be of 0 to 1
+_DARK = 0.05  # but not if all of them are smaller
+_SAMPLED = 1 << 20
+
+
+def checked_picture(picture: Any) -> Array:
+    """Return a picture (H, W) or (H, W, channels) as an array.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    pixels = np.asarray(picture)
+    if pixels.ndim not in (2, 3) or not pixels.size or (pixels.ndim == 3 and pixels.shape[2] > _MOST_CHANNELS):
+        raise DataError(f"a picture must have shape (H, W) or (H, W, 1 to 4), got {pixels.shape}")
+    if pixels.dtype.kind not in "uf" or pixels.dtype.itemsize > 8:
+        raise DataError(f"a picture must be unsigned integers or floats, got {pixels.dtype}")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise DataError("the picture has pixels that are NaN or infinite; fill them before")
+    return pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,55 +54,70 @@ class PicturePlanes:
     Parameters
     ----------
     values : ndarray of shape (planes, H, W), float32
-        Grey values of 0 to 1, or opponent colours.
+        Channels of 0 to 1, or opponent colours.
+    opponent : bool
+        Whether they are those.
     dtype : dtype
     shape : tuple of int
         Of the picture.
-    top : float
-        Its largest possible value.
+    low, high : float
+        What 0 and 1 stand for.
     """
 
     values: Planes
+    opponent: bool
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    top: float
+    low: float
+    high: float
 
     @classmethod
-    def of(cls, picture: Any) -> "PicturePlanes":
-        """Take a picture apart.
+    def of(cls, picture: Any, opponent: bool) -> "PicturePlanes":
+        """Take a picture apart; opponent colours are only made of three channels.
 
         Raises
         ------
         DataError
             If it is none.
         """
-        pixels = np.asarray(picture)
-        if pixels.ndim not in (2, 3) or not pixels.size or (pixels.ndim == 3 and pixels.shape[2] > _MOST_CHANNELS):
-            raise DataError(f"a picture must have shape (H, W) or (H, W, 1 to 4), got {pixels.shape}")
-        if pixels.dtype.kind not in "uf" or pixels.dtype.itemsize > 8:
-            raise DataError(f"a picture must be unsigned integers or floats, got {pixels.dtype}")
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise DataError("the picture has pixels that are NaN or infinite; fill them before")
-        top = _top_of(pixels)
-        channels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / np.float32(top)
-        planes = channels @ _OPPONENT.T if channels.shape[2] == 3 else channels
-        return cls(np.ascontiguousarray(planes.transpose(2, 0, 1)), pixels.dtype, pixels.shape, top)
+        pixels = checked_picture(picture)
+        low, high = _range_of(pixels)
+        channels = pixels.reshape(*pixels.shape[:2], -1)
+        opponent = opponent and channels.shape[2] == 3
+        values = np.empty((channels.shape[2], *channels.shape[:2]), np.float32)
+        for rows in bands(values):
+            band = ((channels[rows] - low) / (high - low)).astype(np.float32)
+            values[:, rows] = (band @ _OPPONENT.T if opponent else band).transpose(2, 0, 1)
+        return cls(values, opponent, pixels.dtype, pixels.shape, low, high)
 
-    def channels(self) -> Planes:
-        """Return the picture's own channels (channels, H, W), 0 to 1."""
-        return np.tensordot(_OPPONENT.T, self.values, 1) if len(self.values) == 3 else self.values
+    def channels(self, rows: slice) -> Planes:
+        """Return the picture's own channels (channels, rows, W), 0 to 1, of some rows."""
+        part = self.values[:, rows]
+        return np.tensordot(_OPPONENT.T, part, 1) if self.opponent else part
 
-    def back(self, values: Planes) -> Array:
-        """Return a picture of other planes: integers are rounded and kept in their range."""
-        channels = values.transpose(1, 2, 0)
-        channels = channels @ _OPPONENT if len(values) == 3 else channels
-        pixels = channels.reshape(self.shape) * np.float32(self.top)
-        if self.dtype.kind == "u":
-            pixels = np.rint(np.clip(pixels, 0, self.top))
-        return pixels.astype(self.dtype)
+    def less(self, taken: Planes, share: float) -> Array:
+        """Return the picture without a share of what is taken off its planes; integers are kept in their range."""
+        pixels = np.empty((*self.shape[:2], len(self.values)), self.dtype)
+        for rows in bands(taken):
+            band = (self.values[:, rows] - np.float32(share) * taken[:, rows]).transpose(1, 2, 0)
+            band = band @ _OPPONENT if self.opponent else band
+            found = band * (self.high - self.low) + self.low
+            pixels[rows] = np.rint(np.clip(found, 0, self.high)) if self.dtype.kind == "u" else found
+        return pixels.reshape(self.shape)
 
 
-def _top_of(pixels: Array) -> float:
+def bands(planes: Planes) -> Iterator[slice]:
+    """Yield the rows of planes (planes, H, W) in parts: temporary arrays of a large picture would fill memory."""
+    for start in range(0, planes.shape[1], _BAND):
+        yield slice(start, min(start + _BAND, planes.shape[1]))
+
+
+def _range_of(pixels: Array) -> tuple[float, float]:
+    """Return what 0 and 1 shall stand for; a few values far out do not decide it."""
     if pixels.dtype.kind == "u":
-        return float(np.iinfo(pixels.dtype).max)
-    return max(1.0, float(np.abs(pixels).max()))
+        return 0.0, float(np.iinfo(pixels.dtype).max)
+    some = pixels.reshape(-1)[:: max(1, pixels.size // _SAMPLED)].astype(np.float64)
+    low, high = (float(value) for value in np.quantile(some, [_OUTLIERS, 1 - _OUTLIERS]))
+    if (low >= _UNIT[0] and _DARK <= high <= _UNIT[1]) or not high > low:
+        return 0.0, 1.0
+    return low, high

@@ -3,6 +3,7 @@
 import os
 import platform
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,12 +22,12 @@ from refold._errors import DataError, ModelFileError, ParameterError, RefoldWarn
 from refold._memory import free_memory
 from refold._parameters import bytes_of, check_parameters, documented
 from refold.data import Pictures, open_pictures
-from refold.estimators._noise_level import noise_deviation
+from refold.estimators._noise_level import noise_of_bands
 from refold.estimators._parameters import RestorerParameters
-from refold.estimators._picture_planes import PicturePlanes
+from refold.estimators._picture_planes import PicturePlanes, bands, checked_picture
 from refold.files import ModelFile, read_model_file, write_model_file
 from refold.nets import RestorationNet, RestorationSpec
-from refold.objectives import Domain, Gaussian, parse_corruption
+from refold.objectives import Domain, Gaussian, describe, parse_corruption
 from refold.train import (
     PictureCrops,
     RestorationPlan,
@@ -41,12 +42,13 @@ from refold.train import (
 Array = NDArray[Any]
 
 PRETRAINED = ("denoise",)
+_OF_A_RUN = ("checkpoint", "random_state")  # never in a file
 _CLEAN = 2.0 / 255  # deviation below which there is no noise worth taking off
 _TAKEN_FROM_CLEAN = 2.5 / 255  # what is taken off flat blocks of clean texture is less than this
 _STRONGER = 1.25  # times the given noise is the strongest that is trained on
 _STEPS = 2_000
 _TILES = (1024, 512, 256, 128)
-_BYTES_A_PIXEL = 600  # of a tile with its surroundings, at 32 channels of half the scale
+_BYTES_A_PIXEL = 400  # of a tile with its surroundings, at 32 channels of half the scale
 _TURNS = 8
 
 
@@ -126,18 +128,20 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             If the corruption loses values, which a restorer does not fill yet.
         """
         check_parameters(self)
+        damage = self._damage()
         pictures = _pictures_of(X, self.random_state)
         channels = 3 if any(picture.ndim == 3 for picture in pictures) else 1
+        spec = RestorationSpec(channels, tuple(map(int, self.widths)), int(self.blocks)).checked()
         plan = self._plan()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
-            net = RestorationSpec(channels, tuple(self.widths), self.blocks).build()
-        training = RestorationTraining(net.to(choose_device(self.device)), plan)
+            net = spec.build()
+        training = RestorationTraining(net.to(choose_device(self.device)), plan, self._identity(pictures))
         checkpoint = None if self.checkpoint is None else Path(self.checkpoint)
         if checkpoint is not None and checkpoint.exists():
             training.resume(checkpoint)
         with working_bar(1, bool(self.verbose), "learning to restore") as bar:
-            training.run(PictureCrops(pictures, self.crop, channels), self._damage(), bar(0), checkpoint)
+            training.run(PictureCrops(pictures, self.crop, channels), damage, bar(0), checkpoint)
         self.net_, self.n_steps_ = training.finish(), training.step
         self.noise_ = isinstance(parse_corruption(self.corruption), Gaussian)
         return self
@@ -147,6 +151,24 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         steps = _STEPS if self.steps == "auto" else int(self.steps)
         seed = int(np.random.default_rng(self.random_state).integers(1 << 31))
         return RestorationPlan(steps, self.batch_size, self.learning_rate, threads=threads, seed=seed)
+
+    def _identity(self, pictures: Sequence[Array]) -> dict[str, Any]:
+        """Return what a checkpoint must be of, in words."""
+        digest = 0
+        for picture in pictures:
+            digest = zlib.crc32(picture.tobytes(), digest)
+        corruption = parse_corruption(self.corruption)
+        return {
+            "pictures": f"{len(pictures)} with checksum {digest:08x}",
+            "corruption": describe(corruption) or repr(corruption),
+            "steps, batch_size, crop, learning_rate": [
+                self._plan().steps,
+                int(self.batch_size),
+                int(self.crop),
+                float(self.learning_rate),
+            ],
+            "random_state": self.random_state,
+        }
 
     def _damage(self) -> Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]:
         corruption = parse_corruption(self.corruption)
@@ -221,42 +243,60 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         """
         check_is_fitted(self)
         _check_wishes(strength, noise)
-        planes = PicturePlanes.of(picture)
-        found = noise_deviation(planes.channels())
+        planes = PicturePlanes.of(picture, opponent=self.noise_ and self.net_.spec.channels == 1)
+        found = noise_of_bands(planes.channels(rows) for rows in bands(planes.values))
         if self.noise_ and noise is None and (found is None or found < _CLEAN):
-            return Restoration(np.asarray(picture), found, False)
-        tiling = self._tiling(bytes_of(max_memory) if isinstance(max_memory, str) else max_memory)
-        taken = planes.values - self._restored(planes.values, tiling, self_ensemble, told)
+            return Restoration(np.array(picture), found, False)
+        taken = self._restored(planes.values, self._tiling(max_memory), self_ensemble, told)
+        np.subtract(planes.values, taken, out=taken)
         if self.noise_ and noise is None and _is_texture(taken):
-            return Restoration(np.asarray(picture), found, False)
+            return Restoration(np.array(picture), found, False)
         share = strength * (1.0 if noise is None or not found else min(1.0, noise / found))
-        return Restoration(planes.back(planes.values - share * taken), found, share > 0)
+        return Restoration(planes.less(taken, share), found, share > 0)
 
     def _restored(
         self, values: NDArray[np.float32], tiling: Tiling, self_ensemble: bool, told: Callable[[], None] | None
     ) -> NDArray[np.float32]:
-        channels = self.net_.spec.channels
-        batch = values[None] if channels == len(values) else values[:, None]
-        if channels == 3 and len(values) == 1:
-            batch = np.repeat(batch, 3, axis=1)
-        device = next(self.net_.parameters()).device
-        found = apply_in_tiles(_ensembled(self.net_) if self_ensemble else self.net_, batch, tiling, device, told)
-        if channels == 3 and len(values) == 1:
-            grey: NDArray[np.float32] = found.mean(1)
-            return grey
-        whole: NDArray[np.float32] = found.reshape(values.shape)
-        return whole
+        """Return planes (planes, H, W) restored, one after the other where the network takes one."""
+        if not self_ensemble:
+            return self._through(self.net_, values, tiling, told)
+        # turned pictures meet the network's grid in the same places if their sides are whole strides
+        height, width = values.shape[1:]
+        lacking = [(0, 0), (0, -height % tiling.stride), (0, -width % tiling.stride)]
+        padded = np.pad(values, lacking, mode="edge")
+        return self._through(_ensembled(self.net_), padded, tiling, told)[:, :height, :width]
 
-    def _tiling(self, max_memory: int | None) -> Tiling:
+    def _through(
+        self, apply: Callable[[Tensor], Tensor], values: NDArray[np.float32], tiling: Tiling, told: Any
+    ) -> NDArray[np.float32]:
+        channels, device = self.net_.spec.channels, next(self.net_.parameters()).device
+        if channels == len(values):
+            whole: NDArray[np.float32] = apply_in_tiles(apply, values[None], tiling, device, told)[0]
+            return whole
+        found = np.empty_like(values)
+        for plane, result in zip(values, found, strict=True):
+            several = np.broadcast_to(plane, (1, channels, *plane.shape))
+            result[:] = apply_in_tiles(apply, several, tiling, device, told)[0].mean(0)
+        return found
+
+    def _tiling(self, max_memory: int | str | None) -> Tiling:
         spec = self.net_.spec
-        most = free_memory() // 2 if max_memory is None else max_memory
-        a_pixel = _BYTES_A_PIXEL * max(1, spec.widths[0] / 32) * max(1, 3 // spec.channels)
-        fitting = [side for side in _TILES if (side + 2 * spec.reach) ** 2 * a_pixel <= most]
+        most = free_memory() // 2 if max_memory is None else _bytes(max_memory)
+        a_pixel = _BYTES_A_PIXEL * max(1, spec.widths[0] / 32)
+        needed = {side: int((side + 2 * spec.reach) ** 2 * a_pixel) for side in _TILES}
+        fitting = [side for side in _TILES if needed[side] <= most]
+        if not fitting and max_memory is not None:
+            raise ParameterError(
+                f"max_memory={max_memory} is too little for this network; it needs at least "
+                f"{-(-needed[_TILES[-1]] // 1_000_000)}MB"
+            )
         return Tiling(fitting[0] if fitting else _TILES[-1], spec.reach, spec.stride)
 
-    def tiles_of(self, picture: Array, max_memory: int | None = None) -> int:
+    def tiles_of(self, picture: Array, max_memory: int | str | None = None) -> int:
         """Return after how many tiles a picture is done."""
-        return self._tiling(max_memory).count(*picture.shape[:2])
+        planes = 1 if picture.ndim == 2 else picture.shape[2]
+        rounds = 1 if planes == self.net_.spec.channels else planes
+        return rounds * self._tiling(max_memory).count(*picture.shape[:2])
 
     def transform(self, X: Any) -> Any:
         """Return pictures without their damage: an array (n, H, W[, 3]) or a list of pictures, as they were given."""
@@ -276,8 +316,13 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         """
         check_is_fitted(self)
         versions = {"refold": refold.__version__, "torch": torch.__version__, "python": platform.python_version()}
-        parameters = self.get_params()
-        parameters = {name: value for name, value in parameters.items() if name not in ("checkpoint", "random_state")}
+        parameters = {name: value for name, value in self.get_params().items() if name not in _OF_A_RUN}
+        parameters["corruption"] = describe(parse_corruption(self.corruption)) or "gaussian(0.2)"
+        parameters["widths"] = list(self.net_.spec.widths)
+        for name in ("blocks", "batch_size", "crop"):
+            parameters[name] = int(parameters[name])
+        for name in ("steps", "threads"):
+            parameters[name] = value if (value := parameters[name]) == "auto" else int(value)
         header = {
             "versions": versions,
             "parameters": parameters,
@@ -322,30 +367,39 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
 
 def rebuild_restorer(file: ModelFile, name: str, device: str) -> Restorer:
     """Return the restorer of a model file that was read."""
-    known = Restorer().get_params()
+    known = Restorer().get_params().keys() - set(_OF_A_RUN)
     parameters = {key: value for key, value in file.header["parameters"].items() if key in known}
     parameters["widths"] = tuple(parameters["widths"])
     model = Restorer(**parameters)
     check_parameters(model)
     spec = RestorationSpec.from_json(file.header["spec"])
     with torch.device("meta"):
-        own = spec.build().state_dict()
-    tensors = file.tensors
+        net = spec.build()
+    own, tensors = net.state_dict(), file.tensors
     fits = own.keys() == tensors.keys() and all(
-        own[key].shape == tensors[key].shape and tensors[key].dtype in (torch.float32, torch.float16) for key in own
+        own[key].shape == tensors[key].shape
+        and tensors[key].dtype in (torch.float32, torch.float16)
+        and bool(torch.isfinite(tensors[key]).all())
+        for key in own
     )
     if not fits:
         raise ModelFileError(f"{name!r} does not hold the weights of the network that it describes")
-    net = spec.build()
-    net.load_state_dict({key: value.float() for key, value in tensors.items()})
+    net.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
     model.net_ = net.to(choose_device(device)).eval()
     fitted = file.header["fitted"]
     model.noise_, model.n_steps_ = bool(fitted["noise_"]), int(fitted["n_steps_"])
     return model
 
 
+def _bytes(max_memory: int | str) -> int:
+    try:
+        return bytes_of(max_memory)
+    except ValueError:
+        raise ParameterError(f"max_memory must be bytes or a text such as '500MB', got {max_memory!r}") from None
+
+
 def _check_wishes(strength: float, noise: float | None) -> None:
-    if not 0 <= strength <= 1:
+    if not isinstance(strength, int | float) or not 0 <= strength <= 1:
         raise ParameterError(f"strength must be from 0 to 1, got {strength}")
     if noise is not None and not 0 <= noise <= 1:
         raise ParameterError(f"noise must be a share of the range from 0 to 1, got {noise}")
@@ -353,7 +407,7 @@ def _check_wishes(strength: float, noise: float | None) -> None:
 
 def _is_texture(taken: NDArray[np.float32]) -> bool:
     """Say whether what was taken off is so little, where it is least, that it was texture and no noise."""
-    deviation = noise_deviation(taken, whole_range=True)
+    deviation = noise_of_bands((taken[:, rows] for rows in bands(taken)), whole_range=True)
     return deviation is not None and deviation < _TAKEN_FROM_CLEAN
 
 
@@ -378,20 +432,29 @@ def _pictures_of(X: Any, seed: int | None) -> Sequence[Array]:
         if opened is None or not opened.size:
             raise DataError(f"there are no pictures in {str(X)!r}; give a folder of them")
         return _read_while_there_is_room(opened, np.random.default_rng(seed).permutation(opened.size))
-    pictures = [np.asarray(picture) for picture in X]
+    if isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[2] in (3, 4) and X.shape[1] > X.shape[2]:
+        raise DataError(f"{X.shape} is one picture; give a list of pictures, or an array (n, H, W) or (n, H, W, 3)")
+    pictures = [_to_learn_from(picture) for picture in X]
     if not pictures:
         raise DataError("there is no picture to learn from; give at least one")
-    for picture in pictures:
-        if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
-            raise DataError(f"a picture must have shape (H, W) or (H, W, 3), got {picture.shape}")
     return pictures
+
+
+def _to_learn_from(picture: Any) -> Array:
+    pixels = checked_picture(picture)
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        raise DataError(f"a picture to learn from must have shape (H, W) or (H, W, 3), got {pixels.shape}")
+    if pixels.dtype.kind == "f" and (pixels.min() < 0 or pixels.max() > 1):
+        raise DataError(f"floats to learn from must lie in 0 to 1, got {pixels.min():.4g} to {pixels.max():.4g}")
+    return pixels
 
 
 def _read_while_there_is_room(opened: Pictures, order: NDArray[np.intp]) -> list[Array]:
     room = free_memory() // 2
     pictures: list[Array] = []
     for place in order.tolist():
-        picture = np.asarray(opened.read(place))
+        picture = _to_learn_from(opened.read(place))
         room -= picture.nbytes
         if room < 0 and pictures:
             warnings.warn(

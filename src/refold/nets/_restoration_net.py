@@ -57,17 +57,29 @@ class RestorationSpec:
         ------
         ParameterError
         """
-        spec = cls(int(description["channels"]), tuple(description["widths"]), description["blocks"])
+        return cls(description["channels"], tuple(description["widths"]), description["blocks"]).checked()
+
+    def checked(self) -> "RestorationSpec":
+        """Return the same specification.
+
+        Raises
+        ------
+        ParameterError
+            If its sizes are not possible.
+        """
         sound = (
-            spec.channels in _CHANNELS
-            and 1 <= len(spec.widths) <= _MOST_LEVELS
-            and all(type(width) is int and 1 <= width <= _WIDEST for width in spec.widths)
-            and type(spec.blocks) is int
-            and 0 <= spec.blocks <= _MOST_BLOCKS
+            self.channels in _CHANNELS
+            and 1 <= len(self.widths) <= _MOST_LEVELS
+            and all(type(width) is int and 1 <= width <= _WIDEST for width in self.widths)
+            and type(self.blocks) is int
+            and 0 <= self.blocks <= _MOST_BLOCKS
         )
         if not sound:
-            raise ParameterError("the sizes of a restoration network are not possible")
-        return spec
+            raise ParameterError(
+                f"widths={self.widths} with blocks={self.blocks} is not possible; a restoration network has 1 to "
+                f"{_MOST_LEVELS} widths of 1 to {_WIDEST}, and 0 to {_MOST_BLOCKS} blocks"
+            )
+        return self
 
     def build(self) -> "RestorationNet":
         """Return a network that leaves pictures as they are."""

@@ -97,7 +97,6 @@ class SeriesRun:
         self._scorer, self._apply = scorer, apply
         self._features = scorer.rebuilding.features
         self._standing = scorer.standing
-        self._drift = scorer.drift_of(self._standing.reference)
         self.restart()
 
     @property
@@ -112,6 +111,7 @@ class SeriesRun:
 
     def restart(self) -> None:
         """Forget the samples, as after a long gap, and keep the reference."""
+        self._drift = self._scorer.drift_of(self._standing.reference)
         self._rows: NDArray[np.float32] | None = None
         self._tracks = [_Track(size, self._features) for size in self._scorer.sizes]
         self._count = 0  # samples so far

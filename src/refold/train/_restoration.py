@@ -1,6 +1,6 @@
 """Teaching a network to take damage off pictures: crops, damage, two optimizers, a running mean of the weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi, sqrt
 from pathlib import Path
@@ -70,9 +70,12 @@ class RestorationTraining:
     net : RestorationNet
         Trained in place, on its device; `finish` leaves the running mean of its weights in it.
     plan : RestorationPlan
+    identity : mapping of str to JSON value, optional
+        What the training is of; a checkpoint in which one of them differs is refused.
     """
 
-    def __init__(self, net: RestorationNet, plan: RestorationPlan) -> None:
+    def __init__(self, net: RestorationNet, plan: RestorationPlan, identity: Mapping[str, Any] | None = None) -> None:
+        self._identity = dict(identity or {})
         self.net, self.plan, self.step = net.to(memory_format=torch.channels_last), plan, 0  # type: ignore[call-overload]
         self.device = next(net.parameters()).device
         self.generator = torch.Generator().manual_seed(plan.seed)
@@ -172,7 +175,8 @@ class RestorationTraining:
             tensors |= {f"adam.{place}.{name}": value for name, value in state.items()}
         tensors["generator"] = self.generator.get_state()
         tensors = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
-        write_tensor_file(ModelFile(_KIND, {"step": self.step, "spec": self.net.spec.to_json()}, tensors), path)
+        header = {"step": self.step, "spec": self.net.spec.to_json(), "identity": self._identity}
+        write_tensor_file(ModelFile(_KIND, header, tensors), path)
 
     @torch.no_grad()
     def resume(self, path: Path) -> None:
@@ -186,6 +190,13 @@ class RestorationTraining:
         file = read_model_file(path)
         if file.kind != _KIND or file.header.get("spec") != _as_json(self.net.spec.to_json()):
             raise CheckpointError(f"{path.name!r} is no checkpoint of such a network; give another path")
+        for name, value in self._identity.items():
+            found = file.header.get("identity", {}).get(name)
+            if found != value:
+                raise CheckpointError(
+                    f"the checkpoint {path.name!r} is of a training with other {name} ({found} and not {value}); go "
+                    "on with the same, or give another path to begin anew"
+                )
         try:
             self.net.load_state_dict(_under("net.", file.tensors))
             for name, value in _under("mean.", file.tensors).items():
