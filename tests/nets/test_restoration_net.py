@@ -22,6 +22,12 @@ def test_pictures_of_every_size_keep_it(size):
     assert random_net()(torch.rand(2, 1, *size, dtype=torch.float64)).shape == (2, 1, *size)
 
 
+def test_sides_that_are_no_whole_strides_are_mirrored_and_not_drawn_out():
+    net, picture = random_net(), torch.rand(1, 1, 21, 24, dtype=torch.float64)
+    mirrored = torch.cat([picture, picture[:, :, -4:-1].flip(2)], dim=2)
+    torch.testing.assert_close(net(picture), net(mirrored)[:, :, :21])
+
+
 def test_an_untrained_network_leaves_pictures_as_they_are():
     picture = torch.rand(1, 3, 20, 20)
     assert torch.equal(RestorationSpec(3, (4, 6), 1).build()(picture), picture)

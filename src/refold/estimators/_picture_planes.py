@@ -26,6 +26,7 @@ _BAND = 512  # rows that are worked on at once
 _OUTLIERS = 0.005  # share of the values at either end that do not decide the range of floats
 _UNIT = (-0.5, 1.5)  # floats within these, noise included, are thought to be of 0 to 1
 _DARK = 0.05  # but not if all of them are smaller
+_FARTHEST = (-2.0, 3.0)  # what lies farther out is no picture and no noise, and would blind the network around it
 _SAMPLED = 1 << 20
 
 
@@ -53,21 +54,19 @@ class PicturePlanes:
 
     Parameters
     ----------
+    pixels : ndarray of shape (H, W) or (H, W, channels)
+        The picture itself.
     values : ndarray of shape (planes, H, W), float32
         Channels of 0 to 1, or opponent colours.
     opponent : bool
         Whether they are those.
-    dtype : dtype
-    shape : tuple of int
-        Of the picture.
     low, high : float
         What 0 and 1 stand for.
     """
 
+    pixels: Array
     values: Planes
     opponent: bool
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
     low: float
     high: float
 
@@ -86,9 +85,9 @@ class PicturePlanes:
         opponent = opponent and channels.shape[2] == 3
         values = np.empty((channels.shape[2], *channels.shape[:2]), np.float32)
         for rows in bands(values):
-            band = ((channels[rows] - low) / (high - low)).astype(np.float32)
+            band = np.clip((channels[rows] - low) / (high - low), *_FARTHEST).astype(np.float32)
             values[:, rows] = (band @ _OPPONENT.T if opponent else band).transpose(2, 0, 1)
-        return cls(values, opponent, pixels.dtype, pixels.shape, low, high)
+        return cls(pixels, values, opponent, low, high)
 
     def channels(self, rows: slice) -> Planes:
         """Return the picture's own channels (channels, rows, W), 0 to 1, of some rows."""
@@ -97,13 +96,14 @@ class PicturePlanes:
 
     def less(self, taken: Planes, share: float) -> Array:
         """Return the picture without a share of what is taken off its planes; integers are kept in their range."""
-        pixels = np.empty((*self.shape[:2], len(self.values)), self.dtype)
+        channels = self.pixels.reshape(*self.pixels.shape[:2], -1)
+        result = np.empty_like(channels)
         for rows in bands(taken):
-            band = (self.values[:, rows] - np.float32(share) * taken[:, rows]).transpose(1, 2, 0)
+            band = np.float32(share) * taken[:, rows].transpose(1, 2, 0)
             band = band @ _OPPONENT if self.opponent else band
-            found = band * (self.high - self.low) + self.low
-            pixels[rows] = np.rint(np.clip(found, 0, self.high)) if self.dtype.kind == "u" else found
-        return pixels.reshape(self.shape)
+            found = channels[rows] - band * (self.high - self.low)
+            result[rows] = np.rint(np.clip(found, 0, self.high)) if result.dtype.kind == "u" else found
+        return result.reshape(self.pixels.shape)
 
 
 def bands(planes: Planes) -> Iterator[slice]:

@@ -263,7 +263,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         # turned pictures meet the network's grid in the same places if their sides are whole strides
         height, width = values.shape[1:]
         lacking = [(0, 0), (0, -height % tiling.stride), (0, -width % tiling.stride)]
-        padded = np.pad(values, lacking, mode="edge")
+        padded = np.pad(values, lacking, mode="reflect" if min(values.shape[1:]) > tiling.stride else "edge")
         return self._through(_ensembled(self.net_), padded, tiling, told)[:, :height, :width]
 
     def _through(
@@ -275,7 +275,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             return whole
         found = np.empty_like(values)
         for plane, result in zip(values, found, strict=True):
-            several = np.broadcast_to(plane, (1, channels, *plane.shape))
+            several = np.repeat(plane[None, None], channels, axis=1)
             result[:] = apply_in_tiles(apply, several, tiling, device, told)[0].mean(0)
         return found
 

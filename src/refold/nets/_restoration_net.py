@@ -139,8 +139,8 @@ class RestorationNet(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Return whole pictures (B, channels, H, W) of damaged ones, 0 to 1; of any size."""
         height, width = pictures.shape[-2:]
-        padding = (0, -width % self.spec.stride, 0, -height % self.spec.stride)
-        whole = functional.pad(pictures, padding, mode="replicate") if any(padding) else pictures
+        lacking = (-height % self.spec.stride, -width % self.spec.stride)
+        whole = _filled_up(pictures, *lacking) if any(lacking) else pictures
         return pictures - self._damage(whole)[..., :height, :width]
 
     def _damage(self, pictures: Tensor) -> Tensor:
@@ -158,3 +158,9 @@ class RestorationNet(nn.Module):
 
 def _blocks(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(RestorationBlock(width) for _ in range(count)))
+
+
+def _filled_up(pictures: Tensor, rows: int, columns: int) -> Tensor:
+    """Return pictures with mirrored rows and columns behind the last; repeated ones would be streaks, no noise."""
+    mirrored = rows < pictures.shape[-2] and columns < pictures.shape[-1]
+    return functional.pad(pictures, (0, columns, 0, rows), mode="reflect" if mirrored else "replicate")
