@@ -54,7 +54,8 @@ def train(
 ) -> RestorationTraining:
     """Train to the end of the plan, from the checkpoint where there is one."""
     torch.manual_seed(plan.seed)
-    training = RestorationTraining(SPEC.build().to(choose_device(device)), plan)
+    identity = {"photos": len(photos), "plan": [plan.steps, plan.batch_size, plan.rate, plan.decay_from, plan.seed]}
+    training = RestorationTraining(SPEC.build().to(choose_device(device)), plan, identity)
     if checkpoint is not None and checkpoint.exists():
         training.resume(checkpoint)
     crops, damage = PictureCrops(photos, CROP, SPEC.channels), noise_of_many_levels(STRONGEST)

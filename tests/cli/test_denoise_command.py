@@ -1,9 +1,12 @@
 """``refold denoise``: files of every kind keep what they are; nothing is lost or overwritten."""
 
+import io
 import json
+import struct
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
@@ -55,9 +58,9 @@ def folder(tmp_path):
 
 
 def opened(path):
-    image = Image.open(path)
-    image.load()
-    return image
+    with Image.open(path) as image:
+        image.load()
+        return image
 
 
 def test_a_folder_of_every_kind_keeps_what_it_is(folder):
@@ -119,17 +122,43 @@ def test_a_second_run_neither_eats_nor_grows_what_the_first_one_wrote(folder):
     run("denoise", folder / "in", "-o", inside, "--compare", "-q")
     before = sorted(path.name for path in inside.rglob("*"))
     (inside / "compare.html").write_text("mine")
-    done = run("denoise", folder / "in" / "grey.png", "-o", inside, "--compare", code=2)
+    (folder / "other.png").write_bytes((folder / "in" / "grey.png").read_bytes())
+    done = run("denoise", folder / "other.png", "-o", inside, "--compare", code=2)
     assert "is there already" in done.stderr and (inside / "compare.html").read_text() == "mine"
+    assert not (inside / "other.png").exists()
     run("denoise", folder / "in", "-o", inside, "--compare", "--overwrite", "-q")
     assert sorted(path.name for path in inside.rglob("*")) == before
 
 
+def test_comparisons_are_no_pictures_of_the_next_run(folder):
+    for _ in range(2):
+        run("denoise", folder / "in" / "*.png", "-o", folder / "in", "--compare", "--overwrite", "-q")
+    assert not list((folder / "in").glob("*.compare.png.compare.png"))
+
+
+def test_a_folder_may_have_a_point_in_its_name(folder):
+    run("denoise", folder / "in", "-o", folder / "clean.v2", "-q")
+    assert (folder / "clean.v2" / "grey.png").exists()
+
+
+def test_a_telephones_second_picture_is_left_out(folder):
+    first, second = Image.fromarray(noisy(COLOUR)), Image.fromarray(GREY)
+    first.save(folder / "phone.jpg", format="MPO", save_all=True, append_images=[second])
+    assert opened(folder / "phone.jpg").format == "MPO"
+    run("denoise", folder / "phone.jpg", "-o", folder / "out.jpg")
+    assert opened(folder / "out.jpg").size == (80, 96) and opened(folder / "out.jpg").mode == "RGB"
+
+
 def test_what_would_lose_depth_is_refused_by_name(folder):
-    deep = b"P6 4 4 65535\n" + bytes(96)
-    (folder / "deep.ppm").write_bytes(deep)
+    ppm = b"P6 4 4 65535\n" + bytes(96)
+    (folder / "deep.ppm").write_bytes(ppm)
     Image.fromarray(np.full((20, 20), 100_000, np.int32)).save(folder / "whole.tif")
-    for name, sentence in (("deep.ppm", "16 bits a colour"), ("whole.tif", "0 to 65535 can be kept")):
+    tifffile.imwrite(folder / "deep.tif", np.zeros((20, 20, 3), np.uint16), photometric="rgb")
+    for name, sentence in (
+        ("deep.ppm", "16 bits a colour"),
+        ("deep.tif", "16 bits a colour"),
+        ("whole.tif", "0 to 65535 can be kept"),
+    ):
         done = run("denoise", folder / name, "-o", folder / "out" / name, code=1)
         assert sentence in done.stderr and not (folder / "out" / name).exists()
 
@@ -140,8 +169,17 @@ def test_transparency_by_one_colour_stays(folder):
     assert np.asarray(opened(folder / "key_out.png"))[0, 0, 3] == 0
 
 
+def with_an_empty_second_page(tiff):
+    """Return a file that Pillow opens, and says "TypeError: Missing dimensions" of later."""
+    first = struct.unpack("<I", tiff[4:8])[0]
+    link = first + 2 + 12 * struct.unpack("<H", tiff[first : first + 2])[0]
+    return tiff[:link] + struct.pack("<I", len(tiff)) + tiff[link + 4 :] + bytes(6)
+
+
 def test_one_odd_file_does_not_end_the_others(folder):
-    (folder / "in" / "zz.tif").write_bytes(b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+    odd = io.BytesIO()
+    tifffile.imwrite(odd, np.zeros((9, 9, 3), np.uint8), photometric="rgb")
+    (folder / "in" / "zz.tif").write_bytes(with_an_empty_second_page(odd.getvalue()))
     long = folder / "in" / f"{'n' * 245}.png"
     Image.fromarray(noisy(GREY)).save(long)
     result = json.loads(run("denoise", folder / "in", "-o", folder / "out", "--json", code=1).stdout)

@@ -9,7 +9,10 @@ from sklearn.base import clone
 import refold
 from refold import CheckpointError, DataError, ModelFileError, ParameterError, Restorer
 from refold.estimators._noise_level import noise_deviation
+from refold.files import ModelFile, read_model_file, write_model_file
+from refold.nets import RestorationSpec
 from refold.objectives import Gaussian
+from refold.train import PictureCrops, RestorationPlan, RestorationTraining, noise_of_many_levels
 
 RNG = np.random.default_rng(0)
 SMALL = {"widths": (8, 8), "blocks": 1, "crop": 32, "batch_size": 4, "threads": 1, "random_state": 0}
@@ -50,7 +53,7 @@ def test_a_clean_picture_comes_back_pixel_for_pixel(denoiser, name):
 def test_the_strength_of_noise_is_found(sigma):
     for name in ("camera", "moon", "coins"):
         plane = noisy(getattr(data, name)(), sigma).astype(np.float32) / 255
-        assert noise_deviation(plane[None]) * 255 == pytest.approx(sigma, rel=0.15)
+        assert noise_deviation([plane[None]]) * 255 == pytest.approx(sigma, rel=0.15)
 
 
 def test_deeper_pixels_give_the_same_picture(denoiser):
@@ -233,11 +236,49 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path, monkey
         assert torch.equal(value, resumed.net_.state_dict()[name]), name
 
 
+def test_turned_pictures_give_the_same_in_tiles():
+    """Sides that are no whole strides, and tiles that do not reach from border to border."""
+    restorer = Restorer(steps=40, **SMALL).fit(data.camera()[None, :64, :64])
+    picture = (noisy(data.camera()[:301, :283], 25) / 255).astype(np.float32)
+    assert restorer.tiles_of(picture, "25MB") > 4
+    few, whole = (
+        restorer.restore(picture, noise=1.0, self_ensemble=True, max_memory=memory) for memory in ("25MB", "4GB")
+    )
+    assert np.abs(whole - picture).max() > 1e-3
+    np.testing.assert_allclose(few, whole, atol=1e-6)
+
+
+def test_the_running_mean_of_the_weights_is_what_is_left():
+    plan = RestorationPlan(steps=6, batch_size=2)
+    torch.manual_seed(0)
+    training = RestorationTraining(RestorationSpec(1, (4, 4), 1).build(), plan)
+    training.run(PictureCrops([data.camera()], 16, 1), noise_of_many_levels(0.2))
+    last, mean = dict(training.net.state_dict()), dict(training.mean)
+    last = {name: value.clone() for name, value in last.items()}
+    left = training.finish().state_dict()
+    assert all(torch.equal(left[name], mean[name]) for name in left)
+    assert not torch.equal(left["head.weight"], last["head.weight"])
+
+
+def test_a_file_names_no_checkpoint_and_holds_no_weights_that_are_no_numbers(tmp_path, denoiser):
+    denoiser.save(tmp_path / "d.safetensors")
+    file = read_model_file(tmp_path / "d.safetensors")
+    planted = {**file.header["parameters"], "checkpoint": str(tmp_path / "planted"), "random_state": 3}
+    write_model_file(
+        ModelFile(file.kind, {**file.header, "parameters": planted}, file.tensors), tmp_path / "p.safetensors"
+    )
+    loaded = refold.load(tmp_path / "p.safetensors")
+    assert loaded.checkpoint is None and loaded.random_state is None
+    broken = {name: value.clone() for name, value in file.tensors.items()}
+    broken["head.weight"][0, 0, 0, 0] = float("nan")
+    write_model_file(ModelFile(file.kind, file.header, broken), tmp_path / "n.safetensors")
+    with pytest.raises(ModelFileError, match="does not hold the weights"):
+        refold.load(tmp_path / "n.safetensors")
+
+
 def test_damages_that_lose_values_and_files_that_lie_are_refused(tmp_path, denoiser):
     with pytest.raises(ParameterError, match="loses values, which a restorer does not fill yet"):
         Restorer(corruption="masking(0.2)", steps=2, **SMALL).fit(data.camera()[None, :64, :64])
-    from refold.files import ModelFile, read_model_file, write_model_file
-
     denoiser.save(tmp_path / "d.safetensors", half=True)
     file = read_model_file(tmp_path / "d.safetensors")
     lie = {**file.header, "spec": {**file.header["spec"], "widths": [1024, 1024, 1024]}}

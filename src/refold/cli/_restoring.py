@@ -22,6 +22,7 @@ from refold.estimators import Restoration, Restorer, RestorerParameters, load, p
 _SKIPPED = (DataError, OSError, MemoryError, RuntimeError)  # the last one is how torch says that memory is lacking
 _NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
 _COMPARED = ".compare.png"
+_DARK_AND_BRIGHT = (0.005, 0.995)  # quantiles of floats that are shown as black and white
 _LEVELS = 255  # noise is told in these, as in the literature
 _SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
 
@@ -118,7 +119,7 @@ def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> di
         if wishes.compare:
             shown += _compared(job, file, restoration, said, len(shown))
     if shown:
-        _write_page(name, shown, wishes, len(done))
+        _write_page(name, shown, _page_of(jobs, wishes), len(done), wishes.quiet)
     return {"done": done, "skipped": skipped}
 
 
@@ -139,8 +140,9 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
 def _jobs(inputs: Sequence[str], wishes: RestoreWishes) -> list[_Job]:
     """Return what is to be done, once it is sure that nothing is overwritten by mistake."""
     found = [(path, base) for text in inputs for path, base in _files_of(text, wishes.output)]
-    named = _is_one_file(wishes.output)
-    if named and (len(inputs) > 1 or not Path(inputs[0]).is_file()):
+    one = len(inputs) == 1 and Path(inputs[0]).is_file()
+    named = _is_file_name(wishes.output, one)
+    if named and not one:
         raise ParameterError(
             f"{str(wishes.output)!r} is one picture, and {len(found)} are to be restored; give a folder as --output"
         )
@@ -152,8 +154,9 @@ def _jobs(inputs: Sequence[str], wishes: RestoreWishes) -> list[_Job]:
     return jobs
 
 
-def _is_one_file(output: Path) -> bool:
-    return bool(output.suffix) and not output.is_dir()
+def _is_file_name(output: Path, one: bool) -> bool:
+    """Say whether the output means a picture and no folder; folders may have a point in their names."""
+    return not output.is_dir() and (is_picture(output) or (one and bool(output.suffix)))
 
 
 def _files_of(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
@@ -187,7 +190,7 @@ def _check_targets(jobs: Sequence[_Job], wishes: RestoreWishes) -> None:
             raise ParameterError(f"{str(other)!r} and {str(job.source)!r} would both become {str(job.target)!r}")
     targets = list(seen)
     if wishes.compare:
-        targets += [*map(_comparison_of, seen), _page_of(wishes)]
+        targets += [*map(_comparison_of, seen), _page_of(jobs, wishes)]
     for target in targets:
         if target.exists() and not wishes.overwrite:
             raise ParameterError(f"{str(target)!r} is there already; give another --output, or --overwrite")
@@ -197,8 +200,9 @@ def _comparison_of(target: Path) -> Path:
     return target.with_name(target.name + _COMPARED)
 
 
-def _page_of(wishes: RestoreWishes) -> Path:
-    return (wishes.output.parent if _is_one_file(wishes.output) else wishes.output) / "compare.html"
+def _page_of(jobs: Sequence[_Job], wishes: RestoreWishes) -> Path:
+    named = jobs[0].target == wishes.output
+    return (wishes.output.parent if named else wishes.output) / "compare.html"
 
 
 # --- one picture ---------------------------------------------------------------------------------------------------
@@ -245,7 +249,7 @@ def _in_words(restoration: Restoration, wishes: RestoreWishes) -> str:
 
 def _compared(job: _Job, file: PictureFile, restoration: Restoration, said: str, count: int) -> list[_Shown]:
     """Write before and after side by side, and return them for the page while it has room."""
-    before, after = _as_seen(file.pixels), _as_seen(restoration.picture)
+    before, after = _as_seen(file.pixels, file.pixels), _as_seen(restoration.picture, file.pixels)
     side_by_side = np.concatenate([before, after], axis=1)
     write_picture_file(PictureFile(side_by_side), _comparison_of(job.target))
     if count >= _SHOWN:
@@ -253,10 +257,11 @@ def _compared(job: _Job, file: PictureFile, restoration: Restoration, said: str,
     return [_Shown(job.name, _middle_of(before), _middle_of(after), said)]
 
 
-def _as_seen(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return grey or RGB pixels of 8 bits."""
+def _as_seen(pixels: NDArray[Any], before: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return grey or RGB pixels of 8 bits, floats from black to white by what they were before."""
     if pixels.dtype.kind == "f":
-        pixels = np.clip(pixels / max(1.0, float(pixels.max(initial=0))), 0, 1) * _LEVELS
+        low, high = np.quantile(before, _DARK_AND_BRIGHT)
+        pixels = np.clip((pixels - low) / max(high - low, 1e-12), 0, 1) * _LEVELS
     elif pixels.dtype == np.uint16:
         pixels = pixels / 257
     seen = np.rint(pixels).astype(np.uint8)
@@ -271,12 +276,11 @@ def _middle_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[starts[0] : starts[0] + _SHOWN_SIDE, starts[1] : starts[1] + _SHOWN_SIDE]
 
 
-def _write_page(name: str, shown: Sequence[_Shown], wishes: RestoreWishes, count: int) -> None:
+def _write_page(name: str, shown: Sequence[_Shown], path: Path, count: int, quiet: bool) -> None:
     from refold.plots import Page, Pictures, write_page
 
-    path = _page_of(wishes)
     sections = [Pictures(each.name, [each.before, each.after], ["before", f"after: {each.said}"]) for each in shown]
     lead = f"{count} pictures" + (f", {len(shown)} of them shown" if len(shown) < count else "")
     write_page(Page(f"refold {name}", f"{lead}. Large pictures show their middle.", sections), path)
-    if not wishes.quiet:
+    if not quiet:
         say(f"wrote {path}")

@@ -13,7 +13,7 @@ from PIL import Image, TiffImagePlugin
 
 from refold._atomic import write_whole
 from refold._errors import DataError
-from refold.data._pictures import _DEEP_MODES
+from refold.data._pictures import DEEP_MODES
 
 Array = NDArray[Any]
 
@@ -117,7 +117,7 @@ def _is_deep_colour(path: Path, image: Image.Image) -> bool:
 def _picture_of(image: Image.Image) -> PictureFile:
     info = {name: image.info[name] for name in _KEPT if name in image.info}
     kind = image.format or "PNG"
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         return PictureFile(_sixteen_bits(np.asarray(image)), None, kind, info)
     if image.mode == "F":
         return PictureFile(np.asarray(image), None, kind, info)

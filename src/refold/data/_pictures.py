@@ -16,7 +16,7 @@ from refold._errors import DataError, RefoldWarning
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm")
 _GREY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I", "F")
-_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I")
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I")
 _READERS = 4  # threads: Pillow decodes without holding the interpreter
 
 
@@ -192,13 +192,13 @@ def common_mode(modes: Sequence[str]) -> str:
     """Return the mode that pictures of these modes become: grey, 16-bit grey, or colour where one has it."""
     if any(mode not in _GREY_MODES for mode in modes):
         return "RGB"
-    return "I;16" if all(mode in _DEEP_MODES for mode in modes) else "L"
+    return "I;16" if all(mode in DEEP_MODES for mode in modes) else "L"
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
     if mode == "I;16":
         return Image.fromarray(np.asarray(image).astype(np.uint16))
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
     if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
         image = _on_white(image)

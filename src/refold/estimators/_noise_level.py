@@ -14,7 +14,7 @@ _SATURATED = 1e-3  # of the range: where pixels end at black or white, noise was
 _FEWEST = 0.02  # of the blocks must be free of that
 
 
-def noise_deviation(planes: Planes, whole_range: bool = False) -> float | None:
+def noise_deviation(bands: Iterable[Planes], whole_range: bool = False) -> float | None:
     """Return the standard deviation of the noise in a picture, root mean square over its planes.
 
     The filter that cancels planes and edges (Immerkaer 1996, Computer Vision and Image Understanding 64) leaves noise
@@ -22,16 +22,12 @@ def noise_deviation(planes: Planes, whole_range: bool = False) -> float | None:
 
     Parameters
     ----------
-    planes : ndarray of shape (planes, H, W), 0 to 1
+    bands : iterable of ndarray of shape (planes, rows, W), 0 to 1
+        The picture from top to bottom, in one or several parts.
     whole_range : bool, default=False
         Whether values may lie anywhere, so that none is cut off.
     """
-    return noise_of_bands([planes], whole_range)
-
-
-def noise_of_bands(parts: Iterable[Planes], whole_range: bool = False) -> float | None:
-    """Return the same for a picture that comes in bands of rows (planes, rows, W), one after the other."""
-    found = [_blocks_of(part, whole_range) for part in parts if min(part.shape[1:]) >= _SMALLEST]
+    found = [_blocks_of(part, whole_range) for part in bands if min(part.shape[1:]) >= _SMALLEST]
     if not found:
         return None
     blocks = np.concatenate([variances for variances, _ in found], axis=1)

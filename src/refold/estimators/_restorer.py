@@ -22,7 +22,7 @@ from refold._errors import DataError, ModelFileError, ParameterError, RefoldWarn
 from refold._memory import free_memory
 from refold._parameters import bytes_of, check_parameters, documented
 from refold.data import Pictures, open_pictures
-from refold.estimators._noise_level import noise_of_bands
+from refold.estimators._noise_level import noise_deviation
 from refold.estimators._parameters import RestorerParameters
 from refold.estimators._picture_planes import PicturePlanes, bands, checked_picture
 from refold.files import ModelFile, read_model_file, write_model_file
@@ -244,7 +244,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         check_is_fitted(self)
         _check_wishes(strength, noise)
         planes = PicturePlanes.of(picture, opponent=self.noise_ and self.net_.spec.channels == 1)
-        found = noise_of_bands(planes.channels(rows) for rows in bands(planes.values))
+        found = noise_deviation(planes.channels(rows) for rows in bands(planes.values))
         if self.noise_ and noise is None and (found is None or found < _CLEAN):
             return Restoration(np.array(picture), found, False)
         taken = self._restored(planes.values, self._tiling(max_memory), self_ensemble, told)
@@ -407,7 +407,7 @@ def _check_wishes(strength: float, noise: float | None) -> None:
 
 def _is_texture(taken: NDArray[np.float32]) -> bool:
     """Say whether what was taken off is so little, where it is least, that it was texture and no noise."""
-    deviation = noise_of_bands((taken[:, rows] for rows in bands(taken)), whole_range=True)
+    deviation = noise_deviation((taken[:, rows] for rows in bands(taken)), whole_range=True)
     return deviation is not None and deviation < _TAKEN_FROM_CLEAN
 
 

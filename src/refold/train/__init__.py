@@ -1,4 +1,4 @@
-"""One loop, its plan, where it runs, what it leaves on disk, and who listens."""
+"""The loop of autoencoders and three short ones: plans, where they run, what they leave on disk, who listens."""
 
 from refold.train._batches import Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of

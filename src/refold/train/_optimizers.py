@@ -13,6 +13,7 @@ from refold.train._plan import Plan
 
 _SMALLEST_MATRIX = 8
 _MUON_RATE = 7.5  # Muon's steps have unit norm: a rate some seven times AdamW's moves weights about as far
+_KERNEL_MUON_RATE = 0.8  # four times AdamW's rate, at .2 of the root of the longer side
 _MUON_DECAY, _MOMENTUM = 0.3, 0.95
 _NEWTON_SCHULZ, _NEWTON_SCHULZ_STEPS, _SMALLEST_NORM = (3.4445, -4.775, 2.0315), 3, 1e-7
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
@@ -137,6 +138,47 @@ class Muon:
     def _begin(self) -> None:
         if not self._momenta:
             self._momenta = [torch.zeros_like(weight) for weight in self._weights]
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the momenta."""
+        for name, momentum in self.tensors().items():
+            momentum.copy_(tensors[name])
+
+
+class KernelMuon:
+    """Muon for convolutions: a kernel moves along the orthogonalised matrix (outputs, inputs x places).
+
+    Steps have the usual size of Adam's whatever the shape (Liu et al. 2025, arXiv 2502.16982).
+
+    Parameters
+    ----------
+    weights : sequence of Tensor of shape (outputs, inputs, h, w)
+    turned : sequence of bool
+        Which have shape (inputs, outputs, h, w), as those of transposed convolutions.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], turned: Sequence[bool]) -> None:
+        self._weights, self._turned = list(weights), list(turned)
+        self._momenta = [torch.zeros_like(weight, memory_format=torch.contiguous_format) for weight in weights]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Move the weights that have a gradient, and forget the gradients."""
+        for weight, momentum, turned in zip(self._weights, self._momenta, self._turned, strict=True):
+            if weight.grad is None:
+                continue
+            momentum.lerp_(weight.grad, 1 - _MOMENTUM)
+            ahead = weight.grad.lerp(momentum, _MOMENTUM)
+            ahead = ahead.transpose(0, 1) if turned else ahead
+            matrix = ahead.reshape(len(ahead), -1)
+            move = orthogonalised(matrix).reshape(ahead.shape)
+            size = _KERNEL_MUON_RATE * rate * sqrt(max(matrix.shape))
+            weight.add_(move.transpose(0, 1) if turned else move, alpha=-size)
+            weight.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the momenta."""
+        return {f"momentum.{place}": momentum for place, momentum in enumerate(self._momenta)}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over the momenta."""

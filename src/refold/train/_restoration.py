@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, pi, sqrt
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from refold._errors import CheckpointError, DivergedError
 from refold.files import ModelFile, read_model_file, write_tensor_file
 from refold.nets import RestorationNet
-from refold.train._optimizers import orthogonalised
+from refold.train._optimizers import AdamW, KernelMuon, Together
 from refold.train._placement import with_threads
+from refold.train._run import prefixed, under
 
 Crops = Callable[[int, torch.Generator], Tensor]
 Damage = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Told = Callable[[int, int], None]
 
 _KIND = "RestorationCheckpoint"
-_MOMENTUM, _MUON_RATE, _MUON_SIZE = 0.95, 4.0, 0.2
 _CLIP, _AVERAGED = 1.0, 0.998
 _WARM_UP, _LOWEST_RATE = 100, 1e-3
 _SQUARED_FROM, _SQUARED = 0.7, 10.0  # share of the steps from which on squares are made small, and their weight
@@ -82,9 +82,9 @@ class RestorationTraining:
         self.mean = {name: value.clone() for name, value in net.state_dict().items()}
         ends = [*net.head.parameters(), *net.tail.parameters()]
         inner = [weight for weight in net.parameters() if all(weight is not end for end in ends)]
-        self._adam = torch.optim.AdamW(ends, plan.rate, weight_decay=0.0)
         turned = {id(weight) for layer in net.up for weight in layer.parameters()}
-        self._muon = _Muon(inner, [id(weight) in turned for weight in inner])
+        kernels = KernelMuon(inner, [id(weight) in turned for weight in inner])
+        self._optimizer = Together([AdamW(ends, weight_decay=0.0), kernels])
 
     def run(
         self,
@@ -144,12 +144,7 @@ class RestorationTraining:
             loss = _SQUARED * (error.square() * weights).mean()
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP)
-        rate = self.plan.rate_at(self.step)
-        for group in self._adam.param_groups:
-            group["lr"] = self.plan.rate * rate
-        self._adam.step()
-        self._muon.step(self.plan.rate * rate)
-        self.net.zero_grad(set_to_none=True)
+        self._optimizer.step(self.plan.rate * self.plan.rate_at(self.step))
         found: Tensor = loss.detach()
         return found
 
@@ -168,12 +163,12 @@ class RestorationTraining:
 
     def save(self, path: Path) -> None:
         """Write everything that going on needs, whole or not at all."""
-        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
-        tensors |= {f"mean.{name}": value for name, value in self.mean.items()}
-        tensors |= {f"muon.{place}": value for place, value in enumerate(self._muon.momenta)}
-        for place, state in self._adam.state_dict()["state"].items():
-            tensors |= {f"adam.{place}.{name}": value for name, value in state.items()}
-        tensors["generator"] = self.generator.get_state()
+        tensors = {
+            **prefixed("net", self.net.state_dict()),
+            **prefixed("mean", self.mean),
+            **prefixed("optimizer", self._optimizer.tensors()),
+            "generator": self.generator.get_state(),
+        }
         tensors = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
         header = {"step": self.step, "spec": self.net.spec.to_json(), "identity": self._identity}
         write_tensor_file(ModelFile(_KIND, header, tensors), path)
@@ -198,52 +193,14 @@ class RestorationTraining:
                     "on with the same, or give another path to begin anew"
                 )
         try:
-            self.net.load_state_dict(_under("net.", file.tensors))
-            for name, value in _under("mean.", file.tensors).items():
+            self.net.load_state_dict(under("net", file.tensors))
+            for name, value in under("mean", file.tensors).items():
                 self.mean[name].copy_(value)
-            for place, momentum in enumerate(self._muon.momenta):
-                momentum.copy_(file.tensors[f"muon.{place}"])
-            self._load_adam(_under("adam.", file.tensors))
+            self._optimizer.load_tensors(under("optimizer", file.tensors))
             self.generator.set_state(file.tensors["generator"])
             self.step = int(file.header["step"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path.name!r} is damaged; remove it, or give another path") from error
-
-    def _load_adam(self, tensors: dict[str, Tensor]) -> None:
-        state = self._adam.state_dict()
-        places = sorted({int(name.split(".")[0]) for name in tensors})
-        state["state"] = {place: _under(f"{place}.", tensors) for place in places}
-        self._adam.load_state_dict(state)
-
-
-class _Muon:
-    """Muon for convolutions: a kernel moves along the orthogonalised matrix (outputs, inputs x places).
-
-    Steps have the usual size of Adam's whatever the shape (Liu et al. 2025, arXiv 2502.16982).
-
-    Parameters
-    ----------
-    weights : sequence of Parameter of shape (outputs, inputs, h, w)
-    turned : sequence of bool
-        Which have shape (inputs, outputs, h, w), as those of transposed convolutions.
-    """
-
-    def __init__(self, weights: Sequence[nn.Parameter], turned: Sequence[bool]) -> None:
-        self._weights, self._turned = list(weights), list(turned)
-        self.momenta = [torch.zeros_like(weight, memory_format=torch.contiguous_format) for weight in weights]
-
-    @torch.no_grad()
-    def step(self, rate: float) -> None:
-        for weight, momentum, turned in zip(self._weights, self.momenta, self._turned, strict=True):
-            if weight.grad is None:
-                continue
-            momentum.lerp_(weight.grad, 1 - _MOMENTUM)
-            ahead = weight.grad.lerp(momentum, _MOMENTUM)
-            ahead = ahead.transpose(0, 1) if turned else ahead
-            matrix = ahead.reshape(len(ahead), -1)
-            move = orthogonalised(matrix).reshape(ahead.shape)
-            size = _MUON_SIZE * sqrt(max(matrix.shape))
-            weight.add_(move.transpose(0, 1) if turned else move, alpha=-_MUON_RATE * rate * size)
 
 
 class PictureCrops:
@@ -321,7 +278,3 @@ def noise_of_many_levels(highest: float) -> Damage:
 
 def _as_json(description: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in description.items()}
-
-
-def _under(start: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}

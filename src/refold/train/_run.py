@@ -98,11 +98,11 @@ class Run:
     def snapshot(self) -> Snapshot:
         """Return the training as it is between two steps."""
         tensors = {
-            **_prefixed("net", self.net.state_dict()),
-            **_prefixed("best", self.best_weights),
-            **_prefixed("average", dict(enumerate(self.average))),
-            **_prefixed("optimizer", self.optimizer.tensors()),
-            **_prefixed("random", self._random()),
+            **prefixed("net", self.net.state_dict()),
+            **prefixed("best", self.best_weights),
+            **prefixed("average", dict(enumerate(self.average))),
+            **prefixed("optimizer", self.optimizer.tensors()),
+            **prefixed("random", self._random()),
         }
         tensors["sums"] = self.sums
         if self.losses:
@@ -117,14 +117,14 @@ class Run:
     def restore(self, snapshot: Snapshot) -> None:
         """Become the training that `snapshot` was taken of; raises KeyError or RuntimeError if it does not fit."""
         tensors, values = snapshot.tensors, snapshot.values
-        self.net.load_state_dict(_under("net", tensors))
+        self.net.load_state_dict(under("net", tensors))
         self.best_weights = {
-            name: tensor.to(self.placement.device) for name, tensor in _under("best", tensors).items()
+            name: tensor.to(self.placement.device) for name, tensor in under("best", tensors).items()
         }
         for place, average in enumerate(self.average):
             average.copy_(tensors[f"average.{place}"])
-        self.optimizer.load_tensors(_under("optimizer", tensors))
-        self._set_random(_under("random", tensors))
+        self.optimizer.load_tensors(under("optimizer", tensors))
+        self._set_random(under("random", tensors))
         self.losses = list(tensors["losses"].to(self.placement.device)) if "losses" in tensors else []
         self.sums = tensors["sums"].clone()
         self.epochs = [EpochRecord(**epoch) for epoch in values["epochs"]]
@@ -159,10 +159,12 @@ class _Named(Protocol):
     def items(self) -> Any: ...
 
 
-def _prefixed(prefix: str, tensors: _Named) -> dict[str, Tensor]:
+def prefixed(prefix: str, tensors: _Named) -> dict[str, Tensor]:
+    """Return tensors under names that begin with a prefix and a point."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that `prefixed` put under a prefix."""
     start = f"{prefix}."
     return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
