@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage import data
 from sklearn.base import clone
 
@@ -10,9 +11,15 @@ import refold
 from refold import CheckpointError, DataError, ModelFileError, ParameterError, Restorer
 from refold.estimators._noise_level import noise_deviation
 from refold.files import ModelFile, read_model_file, write_model_file
-from refold.nets import RestorationSpec
+from refold.nets import RestorationSpec, filled_smoothly
 from refold.objectives import Gaussian
-from refold.train import PictureCrops, RestorationPlan, RestorationTraining, noise_of_many_levels
+from refold.train import (
+    PictureCrops,
+    RestorationPlan,
+    RestorationTraining,
+    damaged_examples,
+    noise_of_many_levels,
+)
 
 RNG = np.random.default_rng(0)
 SMALL = {"widths": (8, 8), "blocks": 1, "crop": 32, "batch_size": 4, "threads": 1, "random_state": 0}
@@ -252,7 +259,7 @@ def test_the_running_mean_of_the_weights_is_what_is_left():
     plan = RestorationPlan(steps=6, batch_size=2)
     torch.manual_seed(0)
     training = RestorationTraining(RestorationSpec(1, (4, 4), 1).build(), plan)
-    training.run(PictureCrops([data.camera()], 16, 1), noise_of_many_levels(0.2))
+    training.run(damaged_examples(PictureCrops([data.camera()], 16, 1), noise_of_many_levels(0.2)))
     last, mean = dict(training.net.state_dict()), dict(training.mean)
     last = {name: value.clone() for name, value in last.items()}
     left = training.finish().state_dict()
@@ -276,12 +283,127 @@ def test_a_file_names_no_checkpoint_and_holds_no_weights_that_are_no_numbers(tmp
         refold.load(tmp_path / "n.safetensors")
 
 
-def test_damages_that_lose_values_and_files_that_lie_are_refused(tmp_path, denoiser):
-    with pytest.raises(ParameterError, match="loses values, which a restorer does not fill yet"):
-        Restorer(corruption="masking(0.2)", steps=2, **SMALL).fit(data.camera()[None, :64, :64])
+def test_files_that_lie_are_refused(tmp_path, denoiser):
     denoiser.save(tmp_path / "d.safetensors", half=True)
     file = read_model_file(tmp_path / "d.safetensors")
     lie = {**file.header, "spec": {**file.header["spec"], "widths": [1024, 1024, 1024]}}
     write_model_file(ModelFile(file.kind, lie, file.tensors), tmp_path / "lie.safetensors")
     with pytest.raises(ModelFileError, match="does not hold the weights of the network"):
         refold.load(tmp_path / "lie.safetensors")
+
+
+# --- what is lost ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def filler():
+    photos = [data.camera()[::2, ::2], data.coins()[::2, ::2], data.moon()[::2, ::2]]
+    quick = {**SMALL, "widths": (16,), "batch_size": 8, "learning_rate": 4e-3}
+    return Restorer(corruption="missing_pixels(0.3)|missing_pixels(0.2)", steps=300, **quick).fit(photos)
+
+
+def lost_at_random(shape, share=0.3, seed=1):
+    return np.random.default_rng(seed).random(shape) < share
+
+
+def test_what_is_lost_is_filled_better_than_smoothly_and_the_rest_stays_bit_for_bit(filler):
+    true = data.brick()[:101, :90].copy()
+    mask = lost_at_random(true.shape)
+    damaged = np.where(mask, 0, true).astype(np.uint8)
+    restoration = filler.restoration(damaged, mask)
+    known = torch.from_numpy(~mask)[None, None]
+    smooth = filled_smoothly(torch.from_numpy(damaged / 255.0)[None, None], known)[0, 0].numpy() * 255
+    assert restoration.changed and np.array_equal(restoration.mask, mask)
+    assert np.array_equal(restoration.picture[~mask], true[~mask])
+    assert psnr(restoration.picture, true) > psnr(smooth, true) + 1
+    inpainted = filler.restore(np.where(mask, 255, true).astype(np.uint8), mask)
+    assert np.array_equal(inpainted, restoration.picture)  # what stood where it is lost does not matter
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.float32, np.float64])
+def test_known_pixels_of_every_type_stay(filler, dtype):
+    high = 1.0 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    picture = (RNG.random((40, 33, 3)) * high).astype(dtype)
+    mask = lost_at_random((40, 33))
+    restored = filler.restore(picture, mask)
+    assert restored.dtype == dtype and np.array_equal(restored[~mask], picture[~mask])
+    assert not np.array_equal(restored[mask], picture[mask])
+
+
+def test_nan_is_lost_too(filler):
+    picture = (data.camera()[:50, :60] / 255).astype(np.float32)
+    mask = lost_at_random(picture.shape)
+    with_nan = np.where(mask, np.float32(np.nan), picture)
+    assert np.array_equal(filler.restore(with_nan), filler.restore(picture, mask))
+    whole = filler.restoration(picture, np.zeros(picture.shape, bool))
+    assert not whole.changed and np.array_equal(whole.picture, picture)
+
+
+def test_filling_in_tiles_is_filling_the_whole(filler):
+    picture = (data.camera()[:301, :283] / 255).astype(np.float32)
+    mask = lost_at_random(picture.shape)
+    mask[100:180, 90:160] = True
+    few, whole = (filler.restore(picture, mask, max_memory=memory) for memory in ("25MB", "4GB"))
+    np.testing.assert_allclose(few, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        (None, "which pixels are lost must be told"),
+        (np.ones((9, 8), bool), r"the mask has shape \(9, 8\) and the picture \(20, 21\)"),
+        (np.ones((20, 21), bool), "every pixel of the picture is lost"),
+        (np.ones((20, 21)), "a mask must be truth values or integers"),
+    ],
+)
+def test_masks_that_cannot_be_meant(filler, mask, told):
+    with pytest.raises((ParameterError, DataError), match=told):
+        filler.restore(np.zeros((20, 21), np.uint8), mask)
+
+
+def test_a_mask_means_nothing_against_noise(denoiser):
+    with pytest.raises(ParameterError, match="fills nothing"):
+        denoiser.restore(data.camera()[:30, :30], np.ones((30, 30), bool))
+
+
+def test_a_filler_comes_back_from_its_file(filler, tmp_path):
+    filler.save(tmp_path / "f.safetensors")
+    loaded = refold.load(tmp_path / "f.safetensors")
+    picture, mask = data.coins()[:64, :50], lost_at_random((64, 50))
+    assert loaded.kind_ == filler.kind_
+    assert np.array_equal(loaded.restore(picture, mask), filler.restore(picture, mask))
+
+
+def test_noise_and_scratches_together_change_known_pixels_too():
+    restorer = Restorer(corruption="gaussian(0.1)+scratches(0.1)", steps=3, **SMALL).fit([data.camera()])
+    assert restorer.kind_.loses and not restorer.kind_.keeps
+
+
+# --- pairs and other damages ----------------------------------------------------------------------------------------
+
+
+def test_pairs_teach_their_own_damage(tmp_path):
+    whole = [data.camera()[:128, :128], data.coins()[:128, :128], data.moon()[:128, :128]]
+    damaged = [(picture * 0.5).astype(np.uint8) for picture in whole]
+    restorer = Restorer(steps=150, **SMALL).fit(damaged, whole)
+    test = data.chelsea()[:64, :64, 1]
+    assert psnr(restorer.restore((test * 0.5).astype(np.uint8)), test) > psnr(test * 0.5, test) + 6
+    for folder, pictures in (("damaged", damaged), ("whole", whole)):
+        (tmp_path / folder).mkdir()
+        for name, picture in zip("abc", pictures, strict=True):
+            Image.fromarray(picture).save(tmp_path / folder / f"{name}.png")
+    Restorer(steps=2, **SMALL).fit(tmp_path / "damaged", tmp_path / "whole")
+    (tmp_path / "whole" / "b.png").unlink()
+    with pytest.raises(DataError, match=r"'b\.png' has no whole picture of its name"):
+        Restorer(steps=2, **SMALL).fit(tmp_path / "damaged", tmp_path / "whole")
+    with pytest.raises(DataError, match="there are 3 damaged and 2 whole pictures"):
+        Restorer(steps=2, **SMALL).fit(damaged, whole[:2])
+    with pytest.raises(DataError, match="differ in size"):
+        Restorer(steps=2, **SMALL).fit(damaged, [*whole[:2], data.moon()[:90, :128]])
+
+
+def test_a_corruption_that_does_nothing_or_no_damage_is_refused():
+    with pytest.raises(ParameterError, match="damaged nothing"):
+        Restorer(corruption=lambda raw, domain, generator: raw, steps=2, **SMALL).fit([data.camera()])
+    with pytest.raises(ParameterError, match="must return pictures of the same shape"):
+        Restorer(corruption=lambda raw, domain, generator: raw[:, :, ::2], steps=2, **SMALL).fit([data.camera()])

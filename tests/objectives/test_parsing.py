@@ -9,11 +9,16 @@ from refold import ParameterError
 from refold.objectives import (
     Both,
     Contractive,
+    Either,
     FeatureSwap,
     Gaussian,
+    Grey,
+    Holes,
     Masking,
+    MissingPixels,
     SaltAndPepper,
     Sparse,
+    Text,
     Variational,
     describe,
     parse_corruption,
@@ -27,6 +32,10 @@ corruptions = st.one_of(
     st.builds(Masking, shares),
     st.builds(SaltAndPepper, shares),
     st.builds(FeatureSwap, shares),
+    st.builds(MissingPixels, shares),
+    st.builds(Holes, st.floats(1, 99), st.floats(1, 99)),
+    st.builds(Text, st.floats(4, 400), shares),
+    st.just(Grey()),
 )
 chains = st.recursive(corruptions, lambda inner: st.builds(Both, inner, corruptions), max_leaves=4)
 penalties = st.lists(
@@ -40,6 +49,19 @@ penalties = st.lists(
 @given(chains)
 def test_a_described_corruption_parses_to_itself(corruption):
     assert parse_corruption(describe(corruption)) == corruption
+
+
+@given(st.lists(chains, min_size=2, max_size=4))
+def test_described_alternatives_parse_to_themselves(parts):
+    parsed = parse_corruption("|".join(map(describe, parts)))
+    assert parse_corruption(describe(parsed)) == parsed
+    assert isinstance(parsed, Either) and parsed.first == parts[0] and parsed.first_share == 1 / len(parts)
+    assert describe(Both(parsed, parts[0])) is None  # there are no brackets
+
+
+def test_other_names_and_sigma():
+    assert parse_corruption("noise(sigma=51)") == Gaussian(0.2) == parse_corruption("gaussian(0.2)")
+    assert parse_corruption("gray") == Grey()
 
 
 @given(penalties)

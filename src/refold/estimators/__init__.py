@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from refold.estimators._detector import Detector, FalseAlarms
     from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
+    from refold.estimators._learning_to_restore import DamageKind
+    from refold.estimators._picture_restoring import Restoration
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
-    from refold.estimators._restorer import Restoration, Restorer, pretrained
+    from refold.estimators._restorer import Restorer, pretrained
     from refold.estimators._series_of_detector import (
         Event,
         EventFinder,
@@ -41,6 +43,7 @@ __all__ = [
     "CameraEvents",
     "CameraParameters",
     "CameraWatch",
+    "DamageKind",
     "Detector",
     "DetectorParameters",
     "Event",
@@ -82,7 +85,8 @@ __getattr__, __dir__ = lazy_names(
         "ExportReport": "._exporting",
         "FalseAlarms": "._detector",
         "JudgedFrame": "._camera_watch",
-        "Restoration": "._restorer",
+        "DamageKind": "._learning_to_restore",
+        "Restoration": "._picture_restoring",
         "Restorer": "._restorer",
         "pretrained": "._restorer",
         "binomial_limits": "refold.scores",

@@ -13,6 +13,7 @@ from refold.nets._build import (
 from refold.nets._camera_net import CameraNet
 from refold.nets._components import start_from_components
 from refold.nets._ensemble import Ensemble, EnsembleSpec
+from refold.nets._filling import filled_smoothly
 from refold.nets._net import AutoencoderNet
 from refold.nets._picture_net import PictureNet, SmallPictureNet
 from refold.nets._restoration_net import RestorationNet, RestorationSpec
@@ -40,6 +41,7 @@ __all__ = [
     "build_net",
     "default_hidden",
     "feature_shape_of",
+    "filled_smoothly",
     "make_scaling",
     "measure_scale",
     "parameter_count",

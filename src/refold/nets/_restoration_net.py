@@ -1,16 +1,17 @@
 """A U-shaped network that takes damage off pictures, of any size."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from refold._errors import ParameterError
 
 _CHANNELS = (1, 3)
-_MOST_LEVELS, _WIDEST, _MOST_BLOCKS = 6, 1024, 16
+_MOST_LEVELS, _WIDEST, _MOST_BLOCKS, _MOST_GUIDES = 6, 1024, 16, 8
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,20 @@ class RestorationSpec:
         Channels inside, at half the scale, a quarter, and so on.
     blocks : int
         Residual blocks at each scale, on the way down and on the way up.
+    guides : int
+        Planes beside the picture that tell more of it, such as which pixels are known.
+    finds : bool
+        Whether one more plane says where the damage is.
+    bias : bool
+        Whether layers add constants; networks against noise are better without.
     """
 
     channels: int = 1
     widths: tuple[int, ...] = (32, 64, 128)
     blocks: int = 2
+    guides: int = 0
+    finds: bool = False
+    bias: bool = False
 
     @property
     def stride(self) -> int:
@@ -57,7 +67,9 @@ class RestorationSpec:
         ------
         ParameterError
         """
-        return cls(description["channels"], tuple(description["widths"]), description["blocks"]).checked()
+        known = {each.name for each in fields(cls)}
+        given = {name: value for name, value in description.items() if name in known}
+        return cls(**{**given, "widths": tuple(description["widths"])}).checked()
 
     def checked(self) -> "RestorationSpec":
         """Return the same specification.
@@ -73,6 +85,10 @@ class RestorationSpec:
             and all(type(width) is int and 1 <= width <= _WIDEST for width in self.widths)
             and type(self.blocks) is int
             and 0 <= self.blocks <= _MOST_BLOCKS
+            and type(self.guides) is int
+            and 0 <= self.guides <= _MOST_GUIDES
+            and type(self.finds) is bool
+            and type(self.bias) is bool
         )
         if not sound:
             raise ParameterError(
@@ -93,12 +109,13 @@ class RestorationBlock(nn.Module):
     ----------
     width : int
         Channels.
+    bias : bool
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, bias: bool) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         nn.init.orthogonal_(self.first.weight, 0.5)
         nn.init.zeros_(self.second.weight)
 
@@ -123,25 +140,38 @@ class RestorationNet(nn.Module):
     def __init__(self, spec: RestorationSpec) -> None:
         super().__init__()
         self.spec = spec
-        widths = spec.widths
-        self.head = nn.Conv2d(4 * spec.channels, widths[0], 3, padding=1, bias=False)
-        self.encoder = nn.ModuleList(_blocks(width, spec.blocks) for width in widths)
-        self.decoder = nn.ModuleList(_blocks(width, spec.blocks) for width in widths[:-1])
+        widths, bias = spec.widths, spec.bias
+        self.head = nn.Conv2d(4 * (spec.channels + spec.guides), widths[0], 3, padding=1, bias=bias)
+        self.encoder = nn.ModuleList(_blocks(width, spec) for width in widths)
+        self.decoder = nn.ModuleList(_blocks(width, spec) for width in widths[:-1])
         pairs = list(pairwise(widths))
-        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in pairs)
-        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in pairs)
-        self.tail = nn.Conv2d(widths[0], 4 * spec.channels, 3, padding=1, bias=False)
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=bias) for fine, coarse in pairs)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=bias) for fine, coarse in pairs)
+        self.tail = nn.Conv2d(widths[0], 4 * (spec.channels + spec.finds), 3, padding=1, bias=bias)
         for layers, gain in (([self.head], 0.5), (self.down, 1.0), (self.up, 0.5)):
             for layer in layers:
                 nn.init.orthogonal_(next(layer.parameters()), gain)
         nn.init.zeros_(self.tail.weight)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return whole pictures (B, channels, H, W) of damaged ones, 0 to 1; of any size."""
+        """Return whole pictures of damaged ones, 0 to 1, of any size.
+
+        Parameters
+        ----------
+        pictures : Tensor of shape (B, channels + guides, H, W)
+
+        Returns
+        -------
+        whole : Tensor of shape (B, channels, H, W), or (B, channels + 1, H, W)
+            The last plane is where the damage is, as logits, if the network finds it.
+        """
         height, width = pictures.shape[-2:]
         lacking = (-height % self.spec.stride, -width % self.spec.stride)
-        whole = _filled_up(pictures, *lacking) if any(lacking) else pictures
-        return pictures - self._damage(whole)[..., :height, :width]
+        padded = _filled_up(pictures, *lacking) if any(lacking) else pictures
+        damage = self._damage(padded)[..., :height, :width]
+        channels = self.spec.channels
+        whole = pictures[:, :channels] - damage[:, :channels]
+        return torch.cat([whole, damage[:, channels:]], 1) if self.spec.finds else whole
 
     def _damage(self, pictures: Tensor) -> Tensor:
         first = maps = self.head(functional.pixel_unshuffle(pictures, 2))
@@ -156,8 +186,8 @@ class RestorationNet(nn.Module):
         return functional.pixel_shuffle(self.tail(maps + first), 2)
 
 
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(RestorationBlock(width) for _ in range(count)))
+def _blocks(width: int, spec: RestorationSpec) -> nn.Sequential:
+    return nn.Sequential(*(RestorationBlock(width, spec.bias) for _ in range(spec.blocks)))
 
 
 def _filled_up(pictures: Tensor, rows: int, columns: int) -> Tensor:

@@ -2,16 +2,19 @@
 
 A corruption takes raw numbers to raw numbers, in the user's own units; what is lost becomes NaN, exactly like a
 missing cell. The same object serves training, testing and previews. Each is a frozen dataclass; `Both` joins
-two, and so does ``+`` in their names: ``"gaussian(0.2) + masking(0.1)"``.
+two, and so does ``+`` in their names: ``"gaussian(0.2) + masking(0.1)"``. `Either` takes one or the other for each
+record, and so does ``|``.
 """
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from refold._errors import ParameterError
+
+_LEVELS = 255
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Gaussian:
     ----------
     share : float
         Standard deviation divided by (high - low), above 0.
+    sigma : float, optional
+        The same in levels of 255, as the literature on pictures counts, instead of a share.
 
     Examples
     --------
@@ -60,13 +65,16 @@ class Gaussian:
     """
 
     share: float = 0.2
+    sigma: InitVar[float | None] = field(default=None, kw_only=True)
 
-    def __post_init__(self) -> None:
-        _check_share("gaussian", self.share, most=10.0)
+    def __post_init__(self, sigma: float | None) -> None:
+        if sigma is not None:
+            object.__setattr__(self, "share", sigma / _LEVELS)
+        check_share("gaussian", self.share, most=10.0)
 
     def __call__(self, raw: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return the records with noise added."""
-        values = _floating(raw)
+        values = floating(raw)
         deviation = self.share * (domain.high - domain.low) * domain.numeric
         noise = torch.randn(values.shape, generator=generator, device=values.device, dtype=torch.float32)
         return values + noise * deviation.to(values.dtype)
@@ -85,11 +93,11 @@ class Masking:
     share: float = 0.25
 
     def __post_init__(self) -> None:
-        _check_share("masking", self.share)
+        check_share("masking", self.share)
 
     def __call__(self, raw: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return the records with NaN where values were lost."""
-        values = _floating(raw)
+        values = floating(raw)
         return values.masked_fill(_uniform(values, generator) < self.share, float("nan"))
 
 
@@ -106,11 +114,11 @@ class SaltAndPepper:
     share: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_share("salt_and_pepper", self.share)
+        check_share("salt_and_pepper", self.share)
 
     def __call__(self, raw: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return the records with extreme values sprinkled in."""
-        values = _floating(raw)
+        values = floating(raw)
         chance = _uniform(values, generator)
         low, high = domain.low.to(values.dtype), domain.high.to(values.dtype)
         salted = torch.where((chance < self.share / 2) & domain.numeric, low, values)
@@ -132,11 +140,11 @@ class FeatureSwap:
     share: float = 0.15
 
     def __post_init__(self) -> None:
-        _check_share("feature_swap", self.share)
+        check_share("feature_swap", self.share)
 
     def __call__(self, raw: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return the records with some values taken from other records."""
-        values = _floating(raw)
+        values = floating(raw)
         flat = values.flatten(1)
         others = torch.randint(len(flat), flat.shape, generator=generator, device=flat.device)
         swapped = torch.where(_uniform(flat, generator) < self.share, flat.gather(0, others), flat)
@@ -155,7 +163,26 @@ class Both:
         return self.second(self.first(raw, domain, generator), domain, generator)
 
 
-def _floating(raw: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Either:
+    """One corruption or the other, drawn for every record."""
+
+    first: Corruption
+    second: Corruption
+    first_share: float = 0.5
+
+    def __call__(self, raw: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
+        """Return the records damaged in one way or the other."""
+        chosen = torch.rand(len(raw), generator=generator, device=raw.device) < self.first_share
+        damaged = floating(raw).clone()
+        for part, own in ((self.first, chosen), (self.second, ~chosen)):
+            if bool(own.any()):
+                damaged[own] = part(raw[own], domain, generator)
+        return damaged
+
+
+def floating(raw: Tensor) -> Tensor:
+    """Return records as floats; those that are stay as they are."""
     return raw if raw.is_floating_point() else raw.to(torch.float32)
 
 
@@ -163,6 +190,12 @@ def _uniform(values: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(values.shape, generator=generator, device=values.device)
 
 
-def _check_share(name: str, share: float, most: float = 1.0) -> None:
+def check_share(name: str, share: float, most: float = 1.0) -> None:
+    """Refuse a share that is not possible.
+
+    Raises
+    ------
+    ParameterError
+    """
     if not 0 < share < most:
         raise ParameterError(f"{name}({share}) is not possible; the share must be above 0 and below {most:g}")

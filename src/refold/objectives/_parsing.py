@@ -1,28 +1,41 @@
 """The one place where the names of corruptions and penalties become objects.
 
-The grammar is ``name``, ``name(0.2)`` or ``name(share=0.2)``, joined with ``+``:
-``"gaussian(0.2) + masking(0.1)"``.
+The grammar is ``name``, ``name(0.2)`` or ``name(share=0.2)``, joined with ``+``: ``"gaussian(0.2) + masking(0.1)"``.
+Corruptions may also be joined with ``|``, one of which is drawn for every record; ``+`` binds closer. Texts may stand
+in quotes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import reduce
+from inspect import Parameter, signature
 from typing import Any, cast
 
 from refold._errors import ParameterError, nearest
-from refold.objectives._corruptions import Both, Corruption, FeatureSwap, Gaussian, Masking, SaltAndPepper
+from refold.objectives._corruptions import Both, Corruption, Either, FeatureSwap, Gaussian, Masking, SaltAndPepper
 from refold.objectives._penalties import Contractive, Penalty, Sparse, Variational
+from refold.objectives._picture_corruptions import Blur, Grey, Holes, Jpeg, MissingPixels, Poisson, Scratches, Text
 
 CORRUPTIONS: dict[str, type] = {
     "gaussian": Gaussian,
     "masking": Masking,
     "salt_and_pepper": SaltAndPepper,
     "feature_swap": FeatureSwap,
+    "poisson": Poisson,
+    "missing_pixels": MissingPixels,
+    "holes": Holes,
+    "scratches": Scratches,
+    "text": Text,
+    "jpeg": Jpeg,
+    "blur": Blur,
+    "grey": Grey,
 }
+_ALSO = {"noise": "gaussian", "gray": "grey"}  # other names that people give them
 PENALTIES: dict[str, type] = {"variational": Variational, "sparse": Sparse, "contractive": Contractive}
 
-_PART = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\(([^()]*)\))?\s*(\+|$)")
+_ARGUMENT = r"""(?:"[^"]*"|'[^']*'|[^()"',])*"""
+_PART = re.compile(rf"\s*([A-Za-z_][\w-]*)\s*(?:\(({_ARGUMENT}(?:,{_ARGUMENT})*)\))?\s*(\+|\||$)")
 
 
 def parse_corruption(text: str | Corruption | None) -> Corruption | None:
@@ -42,7 +55,16 @@ def parse_corruption(text: str | Corruption | None) -> Corruption | None:
         if text is not None and not callable(text):
             raise ParameterError(f"corruption must be a text such as 'gaussian(0.2)' or an object, got {text!r}")
         return text
-    return reduce(Both, cast(list[Corruption], _parse(text, "corruption", CORRUPTIONS)))
+    alternatives = cast(list[list[Corruption]], _parse(text, "corruption", CORRUPTIONS))
+    return _one_of([reduce(Both, joined) for joined in alternatives])
+
+
+def _one_of(parts: Sequence[Corruption]) -> Corruption:
+    """Return a corruption that draws one of the parts, each as often as the others."""
+    chosen = parts[-1]
+    for count, part in enumerate(reversed(parts[:-1]), start=2):
+        chosen = Either(part, chosen, 1 / count)
+    return chosen
 
 
 def parse_penalties(text: str | Penalty | None) -> tuple[Penalty, ...]:
@@ -64,7 +86,10 @@ def parse_penalties(text: str | Penalty | None) -> tuple[Penalty, ...]:
         if not callable(text):
             raise ParameterError(f"penalty must be a text such as 'sparse(0.001)' or an object, got {text!r}")
         return (text,)
-    penalties = cast(list[Penalty], _parse(text, "penalty", PENALTIES))
+    alternatives = cast(list[list[Penalty]], _parse(text, "penalty", PENALTIES))
+    if len(alternatives) > 1:
+        raise ParameterError(f"penalty={text!r} is not possible; penalties are joined with +")
+    penalties = alternatives[0]
     for name, kind in PENALTIES.items():
         if sum(type(penalty) is kind for penalty in penalties) > 1:
             raise ParameterError(f"penalty={text!r} is not possible; {name} occurs more than once")
@@ -81,29 +106,36 @@ def describe(part: Corruption | Penalty | tuple[Penalty, ...] | None) -> str | N
     """
     if isinstance(part, tuple):
         return "+".join(text for penalty in part if (text := describe(penalty))) or None
-    if isinstance(part, Both):
+    if isinstance(part, Both | Either):
         both = describe(part.first), describe(part.second)
-        return None if None in both else "+".join(cast(tuple[str, str], both))
+        if isinstance(part, Both) and any(isinstance(inner, Either) for inner in (part.first, part.second)):
+            return None  # there are no brackets in the grammar
+        return None if None in both else ("+" if isinstance(part, Both) else "|").join(cast(tuple[str, str], both))
     for name, kind in {**CORRUPTIONS, **PENALTIES}.items():
         if type(part) is kind:
-            numbers = [float(getattr(part, field.name)) for field in fields(cast(Any, kind))]
-            return f"{name}({', '.join(map(repr, numbers))})"
+            values = [getattr(part, field.name) for field in fields(cast(Any, kind))]
+            told = [f'"{value}"' if isinstance(value, str) else repr(float(value)) for value in values]
+            return f"{name}({', '.join(told)})" if told else name
     return None
 
 
-def _parse(text: str, parameter: str, known: Mapping[str, type]) -> list[Any]:
-    parts: list[Any] = []
+def _parse(text: str, parameter: str, known: Mapping[str, type]) -> list[list[Any]]:
+    """Return the alternatives, each as the parts that are joined."""
+    alternatives: list[list[Any]] = [[]]
     place = 0
-    while place < len(text) or not parts:
+    while place < len(text) or not alternatives[-1]:
         found = _PART.match(text, place)
-        if found is None or (found[3] == "+" and found.end() == len(text)):
+        if found is None or (found[3] and found.end() == len(text)):
             raise ParameterError(
                 f"{parameter}={text!r} cannot be read at {text[place:]!r}; write name(number), joined with +, with "
                 f"names among {', '.join(known)}"
             )
-        parts.append(_make(found[1].replace("-", "_"), found[2], parameter, known))
+        name = found[1].replace("-", "_")
+        alternatives[-1].append(_make(_ALSO.get(name, name), found[2], parameter, known))
+        if found[3] == "|":
+            alternatives.append([])
         place = found.end()
-    return parts
+    return alternatives
 
 
 def _make(name: str, arguments: str | None, parameter: str, known: Mapping[str, type]) -> Any:
@@ -111,15 +143,23 @@ def _make(name: str, arguments: str | None, parameter: str, known: Mapping[str, 
         raise ParameterError(
             f"{parameter} {name!r} is not known{nearest(name, known)}; allowed are {', '.join(known)}"
         )
-    allowed = [field.name for field in fields(known[name])]
-    values: dict[str, float] = {}
-    for place, argument in enumerate((arguments or "").split(",") if (arguments or "").strip() else ()):
-        key, _, number = argument.rpartition("=")
-        key = key.strip() or (allowed[place] if place < len(allowed) else "")
+    allowed = signature(known[name]).parameters
+    in_order = [key for key, found in allowed.items() if found.kind is not Parameter.KEYWORD_ONLY]
+    values: dict[str, float | str] = {}
+    for place, argument in enumerate(_arguments(arguments or "")):
+        key, _, value = argument.rpartition("=") if not argument.startswith(("'", '"')) else ("", "", argument)
+        key = key.strip() or (in_order[place] if place < len(in_order) else "")
         if key not in allowed:
-            raise ParameterError(f"{name}({arguments}) is not possible; {name} takes {', '.join(allowed)}")
-        values[key] = _number(number, f"{name}({arguments})")
+            takes = f"takes {', '.join(allowed)}" if allowed else "takes nothing"
+            raise ParameterError(f"{name}({arguments}) is not possible; {name} {takes}")
+        is_text = isinstance(allowed[key].default, str)
+        values[key] = value.strip().strip("'\"") if is_text else _number(value, f"{name}({arguments})")
     return known[name](**values)
+
+
+def _arguments(text: str) -> list[str]:
+    """Return what stands between the commas that are not in quotes."""
+    return [found.strip() for found in re.findall(rf"(?:^|,)({_ARGUMENT})", text)] if text.strip() else []
 
 
 def _number(text: str, context: str) -> float:

@@ -4,6 +4,18 @@ from refold.train._batches import Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
 from refold.train._denoising import DenoisingPlan, hidden_blocks, train_denoiser, wide_noise
 from refold.train._ensemble import EnsemblePlan, draw_bags, row_noise, train_ensemble, window_noise
+from refold.train._examples import (
+    UNIT,
+    DrawExamples,
+    Examples,
+    PairCrops,
+    PictureCrops,
+    changed_pixels,
+    damaged_examples,
+    lost_pixels,
+    noise_of_many_levels,
+    with_known,
+)
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
 from refold.train._listeners import Listener, ProgressBar
@@ -12,7 +24,7 @@ from refold.train._machine import Machine, this_machine
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
-from refold.train._restoration import PictureCrops, RestorationPlan, RestorationTraining, noise_of_many_levels
+from refold.train._restoration import RestorationPlan, RestorationTraining
 from refold.train._streamed import Streamed, without
 from refold.train._tiles import Tiling, apply_in_tiles
 from refold.train._trackers import JsonLines, MLflow, TensorBoard, parse_trackers
@@ -20,11 +32,14 @@ from refold.train._working_bar import working_bar
 
 __all__ = [
     "SCHEDULES",
+    "UNIT",
     "Batches",
     "Checkpoint",
     "DenoisingPlan",
+    "DrawExamples",
     "EnsemblePlan",
     "EpochRecord",
+    "Examples",
     "History",
     "InMemory",
     "JsonLines",
@@ -32,6 +47,7 @@ __all__ = [
     "MLflow",
     "Machine",
     "Optimizer",
+    "PairCrops",
     "PictureCrops",
     "Placement",
     "Plan",
@@ -43,11 +59,14 @@ __all__ = [
     "Tiling",
     "apply_in_blocks",
     "apply_in_tiles",
+    "changed_pixels",
     "choose_device",
+    "damaged_examples",
     "default_batch_size",
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "lost_pixels",
     "make_optimizer",
     "measured",
     "noise_of_many_levels",
@@ -61,6 +80,7 @@ __all__ = [
     "train_ensemble",
     "wide_noise",
     "window_noise",
+    "with_known",
     "with_threads",
     "without",
     "working_bar",

@@ -1,6 +1,6 @@
-"""Teaching a network to take damage off pictures: crops, damage, two optimizers, a running mean of the weights."""
+"""Teaching a network to take damage off pictures: examples, two optimizers, a running mean of the weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
@@ -8,24 +8,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from refold._errors import CheckpointError, DivergedError
 from refold.files import ModelFile, read_model_file, write_tensor_file
 from refold.nets import RestorationNet
+from refold.train._examples import DrawExamples, Examples
+from refold.train._machine import this_machine
 from refold.train._optimizers import AdamW, KernelMuon, Together
 from refold.train._placement import with_threads
 from refold.train._run import prefixed, under
 
-Crops = Callable[[int, torch.Generator], Tensor]
-Damage = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Told = Callable[[int, int], None]
 
 _KIND = "RestorationCheckpoint"
 _CLIP, _AVERAGED = 1.0, 0.998
 _WARM_UP, _LOWEST_RATE = 100, 1e-3
 _SQUARED_FROM, _SQUARED = 0.7, 10.0  # share of the steps from which on squares are made small, and their weight
+_CHANGED = 1.5 / 255  # what is changed by more is damage that a network which finds damage must find
+_FINDING = 0.05  # weight of finding it
 _TOLD_EVERY, _SECURED_EVERY = 10, 200
 
 
@@ -78,6 +80,7 @@ class RestorationTraining:
         self._identity = dict(identity or {})
         self.net, self.plan, self.step = net.to(memory_format=torch.channels_last), plan, 0  # type: ignore[call-overload]
         self.device = next(net.parameters()).device
+        self._bfloat16 = self.device.type in this_machine().bfloat16_on
         self.generator = torch.Generator().manual_seed(plan.seed)
         self.mean = {name: value.clone() for name, value in net.state_dict().items()}
         ends = [*net.head.parameters(), *net.tail.parameters()]
@@ -88,8 +91,7 @@ class RestorationTraining:
 
     def run(
         self,
-        crops: Crops,
-        damage: Damage,
+        draw: DrawExamples,
         told: Told | None = None,
         checkpoint: Path | None = None,
     ) -> None:
@@ -97,10 +99,8 @@ class RestorationTraining:
 
         Parameters
         ----------
-        crops : callable
-            From a number and a generator to so many whole crops (B, C, h, w), 0 to 1.
-        damage : callable
-            From crops and a generator to damaged ones and how much each counts (B, 1, 1, 1).
+        draw : callable
+            From a number and a generator to so many examples.
         told : callable, optional
             Called now and then with steps done and steps in all.
         checkpoint : path, optional
@@ -113,7 +113,7 @@ class RestorationTraining:
         """
         with with_threads(self.plan.threads):
             while self.step < self.plan.steps:
-                loss = self._train_on(*self._batch(crops, damage))
+                loss = self._train_on(self._placed(draw(self.plan.batch_size, self.generator)))
                 self.step += 1
                 self._follow()
                 if self.step % _TOLD_EVERY == 0 or self.step == self.plan.steps:
@@ -127,26 +127,31 @@ class RestorationTraining:
         if told is not None:
             told(self.step, self.plan.steps)
 
-    def _batch(self, crops: Crops, damage: Damage) -> tuple[Tensor, Tensor, Tensor]:
-        whole = crops(self.plan.batch_size, self.generator)
-        damaged, weights = damage(whole, self.generator)
+    def _placed(self, examples: Examples) -> Examples:
         layout = torch.channels_last
-        return whole.to(self.device, memory_format=layout), damaged.to(self.device, memory_format=layout), weights
+        return Examples(*(each.to(self.device, memory_format=layout) for each in examples))
 
-    def _train_on(self, whole: Tensor, damaged: Tensor, weights: Tensor) -> Tensor:
-        weights = weights.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            restored = self.net(damaged)
-        error = restored.float() - whole
-        if self.step < _SQUARED_FROM * self.plan.steps:
-            loss = (error.abs() * weights.sqrt()).mean()
-        else:
-            loss = _SQUARED * (error.square() * weights).mean()
-        loss.backward()
+    def _train_on(self, examples: Examples) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            answer = self.net(examples.given)
+        loss = self._loss(answer.float(), examples)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP)
         self._optimizer.step(self.plan.rate * self.plan.rate_at(self.step))
         found: Tensor = loss.detach()
         return found
+
+    def _loss(self, answer: Tensor, examples: Examples) -> Tensor:
+        channels = self.net.spec.channels
+        error = answer[:, :channels] - examples.whole
+        if self.step < _SQUARED_FROM * self.plan.steps:
+            loss = (error.abs() * examples.weights.sqrt()).mean()
+        else:
+            loss = _SQUARED * (error.square() * examples.weights).mean()
+        if not self.net.spec.finds:
+            return loss
+        changed = (examples.given[:, :channels] - examples.whole).abs().amax(1, keepdim=True) > _CHANGED
+        return loss + _FINDING * functional.binary_cross_entropy_with_logits(answer[:, channels:], changed.float())
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -201,79 +206,6 @@ class RestorationTraining:
             self.step = int(file.header["step"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path.name!r} is damaged; remove it, or give another path") from error
-
-
-class PictureCrops:
-    """Crops of pictures at random places, turned and mirrored at random.
-
-    Parameters
-    ----------
-    pictures : sequence of ndarray of shape (H, W) or (H, W, 3)
-        uint8, uint16, or floats of 0 to 1.
-    side : int
-        Of a crop; pictures that are smaller are mirrored at their borders.
-    channels : int
-        1 mixes colours at random, so that one colour picture is many grey ones; 3 repeats grey ones.
-    """
-
-    def __init__(self, pictures: Sequence[NDArray[Any]], side: int, channels: int) -> None:
-        self._pictures = [_at_least(picture, side) for picture in pictures]
-        self._side, self._channels = side, channels
-
-    def __call__(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return crops (count, channels, side, side), float32, 0 to 1."""
-        rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator)))
-        return torch.from_numpy(np.stack([self._crop(rng) for _ in range(count)]))
-
-    def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        picture = self._pictures[rng.integers(len(self._pictures))]
-        top, left = (int(rng.integers(length - self._side + 1)) for length in picture.shape[:2])
-        crop = picture[top : top + self._side, left : left + self._side]
-        crop = np.rot90(crop, int(rng.integers(4)))
-        crop = crop[:, ::-1] if rng.random() < 0.5 else crop
-        return np.ascontiguousarray(self._in_channels(_unit(crop), rng))
-
-    def _in_channels(self, crop: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        if crop.ndim == 2:
-            return np.repeat(crop[None], self._channels, axis=0)
-        if self._channels == 3:
-            return crop.transpose(2, 0, 1)
-        usual = rng.random() < _USUAL_GREY
-        mixture = _GREY if usual else rng.dirichlet([2.0, 2.0, 2.0])
-        grey: NDArray[np.float32] = (crop @ mixture.astype(np.float32))[None]
-        return grey
-
-
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
-_USUAL_GREY = 0.6
-
-
-def _at_least(picture: NDArray[Any], side: int) -> NDArray[Any]:
-    lacking = [max(0, side - length) for length in picture.shape[:2]]
-    if not any(lacking):
-        return picture
-    return np.pad(picture, [(0, lacking[0]), (0, lacking[1]), *[(0, 0)] * (picture.ndim - 2)], mode="symmetric")
-
-
-def _unit(values: NDArray[Any]) -> NDArray[np.float32]:
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
-    return (values / np.iinfo(values.dtype).max).astype(np.float32)
-
-
-def noise_of_many_levels(highest: float) -> Damage:
-    """Return Gaussian noise whose deviation each crop draws evenly from 0 to `highest` (share of the range).
-
-    Crops of little noise count more, as their errors are smaller: weights are near the inverse of the usual squared
-    error.
-    """
-
-    def add(crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        deviation = highest * torch.rand(len(crops), 1, 1, 1, generator=generator)
-        noise = torch.randn(crops.shape, generator=generator)
-        return crops + deviation * noise, 0.1 / (deviation + 0.02)
-
-    return add
 
 
 def _as_json(description: dict[str, Any]) -> dict[str, Any]:

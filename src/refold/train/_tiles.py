@@ -58,7 +58,7 @@ def apply_in_tiles(
     Parameters
     ----------
     function : callable
-        From a tensor (B, C, h, w) to one of the same shape.
+        From a tensor (B, C, h, w) to one (B, D, h, w).
     planes : ndarray of shape (B, C, H, W), float32
     tiling : Tiling
     device : torch.device
@@ -67,15 +67,18 @@ def apply_in_tiles(
 
     Returns
     -------
-    result : ndarray of shape (B, C, H, W), float32
+    result : ndarray of shape (B, D, H, W), float32
     """
-    result = np.empty_like(planes)
+    result: Array | None = None
     rows, columns = (list(tiling.parts(length)) for length in planes.shape[-2:])
     with torch.inference_mode():
         for (read_rows, kept_rows, to_rows), (read_columns, kept_columns, to_columns) in product(rows, columns):
             part = torch.from_numpy(np.ascontiguousarray(planes[..., read_rows, read_columns]))
             whole = function(part.to(device).contiguous(memory_format=torch.channels_last))
+            if result is None:
+                result = np.empty((*whole.shape[:2], *planes.shape[2:]), np.float32)
             result[..., to_rows, to_columns] = whole[..., kept_rows, kept_columns].cpu().numpy()
             if told is not None:
                 told()
+    assert result is not None  # every picture has a tile
     return result
