@@ -193,7 +193,7 @@ def test_one_odd_file_does_not_end_the_others(folder):
         (["in/grey.png", "--sigma", "loud"], 2, "must be auto or a number from 0 to 255"),
         (["in/grey.png", "--strength", "2"], 2, "strength must be from 0 to 1"),
         (["in/grey.png", "--max-memory", "1MB"], 2, "is too little for this network; it needs at least"),
-        (["in/grey.png", "in/deep.png", "-o", "one.png"], 2, "is one picture, and 2 are to be restored"),
+        (["in/grey.png", "in/deep.png", "-o", "one.png"], 2, "is one picture, and 2 are to be made"),
         (["in/grey.png", "-m", "in/grey.png"], 1, "is not a model file"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,8 @@ import typer
 
 from refold._errors import ParameterError, nearest
 from refold._parameters import bytes_of
-from refold.cli._options import sigma_of, with_parameters
-from refold.cli._talk import DATA_AT_FAULT, INTERRUPTED, answer, plain_errors, say
+from refold.cli._options import with_parameters
+from refold.cli._talk import INTERRUPTED, answer, plain_errors, say
 from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters, RestorerParameters
 
 app = typer.Typer(
@@ -61,9 +62,17 @@ def fit(
             metavar="encode|detect|camera|restore",
             help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not; "
             "camera: the frames of a fixed camera, for refold watch; restore: to take a damage (--corruption) off "
-            "pictures, for refold denoise.",
+            "pictures, for refold denoise and refold inpaint.",
         ),
     ] = "encode",
+    whole: Annotated[
+        str | None,
+        typer.Option(
+            "--whole",
+            metavar="FOLDER",
+            help="With --for restore: DATA are damaged pictures, and these the same ones without damage.",
+        ),
+    ] = None,
     drop: Drop = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -81,16 +90,19 @@ def fit(
       refold fit normal.csv --for detect --false-alarm-rate 0.01 -o pump.safetensors
       refold fit readings.csv --for detect --time datetime -o plant.safetensors
       refold fit frames/ --for camera -o ridge.safetensors
-      refold fit scans/ --for restore --corruption "gaussian(0.2)" -o scans.safetensors
+      refold fit scans/ --for restore --corruption "noise(0.2)+scratches" -o scans.safetensors
+      refold fit faded/ --for restore --whole fresh/ -o faded.safetensors
     """
     with plain_errors():
-        result = _fitted(purpose)(data, output, drop or [], parameters, quiet)
+        result = _fitted(purpose, whole)(data, output, drop or [], parameters, quiet)
         if json:
             answer(result)
 
 
-def _fitted(purpose: str) -> Any:
+def _fitted(purpose: str, whole: str | None) -> Any:
     """Return what fits for a purpose."""
+    if whole is not None and purpose != "restore":
+        raise ParameterError("--whole belongs to --for restore")
     if purpose == "encode":
         from refold.cli._commands import fit_model
 
@@ -106,7 +118,7 @@ def _fitted(purpose: str) -> Any:
     if purpose == "restore":
         from refold.cli._restoring import fit_restorer
 
-        return fit_restorer
+        return partial(fit_restorer, whole=whole)
     known = nearest(purpose, ("encode", "detect", "camera", "restore"))
     raise ParameterError(f"--for must be encode, detect, camera or restore, got {purpose!r}{known}")
 
@@ -224,71 +236,6 @@ def accept(
         from refold.cli._watching import accept_event
 
         accept_event(model, event, output)
-
-
-@app.command()
-def denoise(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="IN...", help="Pictures, folders of them, or patterns: 'scans/*.png'."),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A folder; or a picture, for one picture.")],
-    model: Annotated[
-        Path | None,
-        typer.Option("--model", "-m", help="A restorer of your own. [default: the one that ships with refold]"),
-    ] = None,
-    strength: Annotated[
-        float, typer.Option("--strength", help="Share of the noise that is taken off, 0 to 1.")
-    ] = 1.0,
-    sigma: Annotated[
-        float | None,
-        typer.Option(
-            "--sigma",
-            metavar="auto|N",
-            parser=sigma_of,
-            help="Deviation of the noise, of 255, where it is known: at most that much is taken off. [default: auto]",
-            show_default=False,
-        ),
-    ] = None,
-    self_ensemble: Annotated[
-        bool, typer.Option("--tta", help="Mean over eight turned and mirrored ways: slower, a little better.")
-    ] = False,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Write before and after side by side, NAME.compare.png, and a page.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
-    max_memory: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BYTES",
-            parser=bytes_of,
-            help="Most memory for the network's work, such as 500MB. [default: half of the free memory]",
-        ),
-    ] = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Take noise off pictures.
-
-    The strength of the noise is found and told; a picture without noise comes back as it is. Size, depth,
-    transparency, EXIF and colour profile stay. 20 % noise is sigma 51 of 255. Files that cannot be read are told of
-    and left out, and the exit code is then 1.
-
-    \b
-    Examples:
-      refold denoise scan.png -o clean.png
-      refold denoise scans/ -o clean/ --compare
-      refold denoise 'night/*.jpg' -o clean/ --strength 0.7
-    """
-    with plain_errors():
-        from refold.cli._restoring import RestoreWishes, restore_files
-
-        wishes = RestoreWishes(output, model, strength, sigma, self_ensemble, compare, overwrite, max_memory, quiet)
-        result = restore_files(inputs, "denoise", wishes)
-        if json:
-            answer(result)
-        if result["skipped"]:
-            raise typer.Exit(DATA_AT_FAULT)
 
 
 @app.command()

@@ -1,11 +1,10 @@
-"""What ``refold denoise`` does: pictures in files to pictures in files of the same kind."""
+"""What ``refold denoise`` and the other restoring commands do: pictures in files to pictures of the same kind."""
 
 import errno
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from glob import glob
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,18 @@ from numpy.typing import NDArray
 from refold._atomic import write_whole
 from refold._errors import DataError, ModelFileError, ParameterError
 from refold.cli._commands import check_options, check_output
+from refold.cli._guides import Guide, MaskGuide, no_guide
+from refold.cli._picture_jobs import PictureJob, Writing, check_free, mask_path, page_of, picture_jobs, write_mask
 from refold.cli._talk import say, working_progress
-from refold.data import PictureFile, is_picture, picture_files, read_picture_file, write_picture_file
+from refold.data import PictureFile, read_picture_file, write_picture_file
 from refold.estimators import Restoration, Restorer, RestorerParameters, load, pretrained
 
 _SKIPPED = (DataError, OSError, MemoryError, RuntimeError)  # the last one is how torch says that memory is lacking
 _NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
-_COMPARED = ".compare.png"
 _DARK_AND_BRIGHT = (0.005, 0.995)  # quantiles of floats that are shown as black and white
 _LEVELS = 255  # noise is told in these, as in the literature
 _SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
+_VERBS = {"denoise": "taken off", "inpaint": "filled", "colourise": "coloured", "unwatermark": "taken off"}
 
 
 @dataclass(frozen=True)
@@ -33,34 +34,30 @@ class RestoreWishes:
 
     Parameters
     ----------
-    output : Path
+    writing : Writing
     model : Path or None
         A restorer of the user's own.
     strength : float
     sigma : float or None
         Of 255.
-    self_ensemble, compare, overwrite, quiet : bool
+    self_ensemble, compare, quiet : bool
     max_memory : int or None
+    guide : callable
+        What is told beside each picture.
+    masks : Path or None
+        A folder for the masks that were used.
     """
 
-    output: Path
-    model: Path | None
-    strength: float
-    sigma: float | None
-    self_ensemble: bool
-    compare: bool
-    overwrite: bool
-    max_memory: int | None
-    quiet: bool
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One picture: where it is, where it goes, and what it is called."""
-
-    source: Path
-    target: Path
-    name: str
+    writing: Writing
+    model: Path | None = None
+    strength: float = 1.0
+    sigma: float | None = None
+    self_ensemble: bool = False
+    compare: bool = False
+    max_memory: int | None = None
+    quiet: bool = False
+    guide: Guide = no_guide
+    masks: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,29 +71,42 @@ class _Shown:
 
 
 def fit_restorer(
-    data: str, output: Path, drop: Sequence[str], parameters: dict[str, Any], quiet: bool
+    data: str,
+    output: Path,
+    drop: Sequence[str],
+    parameters: dict[str, Any],
+    quiet: bool,
+    whole: str | None = None,
 ) -> dict[str, Any]:
-    """Learn to take a damage off the pictures of a folder, and save the restorer."""
+    """Learn to take a damage off the pictures of a folder, and save the restorer.
+
+    With `whole`, a folder of the same pictures without damage, those of `data` are the damaged ones.
+    """
     check_output(output, (".safetensors",))
     check_options(parameters, RestorerParameters, "restore")
     if drop:
         raise ParameterError("--drop names a column of a table, and a restorer learns from pictures")
     model = Restorer(**parameters, verbose=0 if quiet else 1)
     start = time.perf_counter()
-    model.fit(data)
+    model.fit(data, whole)
     model.save(output)
     if model.checkpoint is not None:
         Path(model.checkpoint).unlink(missing_ok=True)
     seconds = round(time.perf_counter() - start, 1)
     if not quiet:
-        say(f"learned to undo {model.corruption} in {model.n_steps_} steps, {seconds} s")
-        say(f"wrote {output}; use it with: refold denoise PICTURES -m {output} -o FOLDER")
+        undone = model.corruption if whole is None else "what the pairs differ in"
+        say(f"learned to undo {undone} in {model.n_steps_} steps, {seconds} s")
+        verb = "inpaint PICTURES --mask MASKS" if model.kind_.loses else "denoise PICTURES"
+        say(f"wrote {output}; use it with: refold {verb} -m {output} -o FOLDER")
     return {"model": str(output), "corruption": str(model.corruption), "steps": model.n_steps_, "seconds": seconds}
 
 
 def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> dict[str, Any]:
     """Restore pictures one by one, and return what was done; broken ones are told of and left out."""
-    jobs = _jobs(inputs, wishes)
+    jobs = picture_jobs(inputs, wishes.writing, lambda job: _besides(job, wishes))
+    page = page_of(wishes.writing.output, jobs)
+    if wishes.compare and not wishes.writing.overwrite:
+        check_free([page])
     restorer = _restorer(name, wishes)
     done: list[dict[str, Any]] = []
     shown: list[_Shown] = []
@@ -105,22 +115,37 @@ def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> di
         try:
             file = read_picture_file(job.source)
             restoration = _restored(restorer, file, job, wishes)
-            _write(file, restoration, job)
+            _write(file, restoration, job, wishes)
         except _SKIPPED as error:
             if isinstance(error, OSError) and error.errno in _NOTHING_CAN_BE_WRITTEN:
                 raise
             skipped[job.name] = " ".join(str(error).split()) or type(error).__name__
             say(f"skipped {job.name}: {skipped[job.name]}")
             continue
-        said = _in_words(restoration, wishes)
+        said = _in_words(restoration, restorer, name, wishes)
         if not wishes.quiet:
             say(f"{job.name}: {said}")
-        done.append({"file": str(job.target), "sigma": _sigma(restoration), "changed": restoration.changed})
+        done.append(_answered(job, restoration, restorer))
         if wishes.compare:
             shown += _compared(job, file, restoration, said, len(shown))
     if shown:
-        _write_page(name, shown, _page_of(jobs, wishes), len(done), wishes.quiet)
+        _write_page(name, shown, page, len(done), wishes.quiet)
     return {"done": done, "skipped": skipped}
+
+
+def _besides(job: PictureJob, wishes: RestoreWishes) -> list[Path]:
+    """Return what else is written for a picture."""
+    comparison = [job.comparison] if wishes.compare else []
+    return comparison + ([mask_path(wishes.masks, job)] if wishes.masks is not None else [])
+
+
+def _answered(job: PictureJob, restoration: Restoration, restorer: Restorer) -> dict[str, Any]:
+    found: dict[str, Any] = {"file": str(job.target), "changed": restoration.changed}
+    if restorer.kind_.noise:
+        found["sigma"] = _sigma(restoration)
+    if restoration.mask is not None:
+        found["damaged_share"] = round(float(restoration.mask.mean()), 6)
+    return found
 
 
 def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
@@ -134,81 +159,10 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
     return model
 
 
-# --- which files ---------------------------------------------------------------------------------------------------
-
-
-def _jobs(inputs: Sequence[str], wishes: RestoreWishes) -> list[_Job]:
-    """Return what is to be done, once it is sure that nothing is overwritten by mistake."""
-    found = [(path, base) for text in inputs for path, base in _files_of(text, wishes.output)]
-    one = len(inputs) == 1 and Path(inputs[0]).is_file()
-    named = _is_file_name(wishes.output, one)
-    if named and not one:
-        raise ParameterError(
-            f"{str(wishes.output)!r} is one picture, and {len(found)} are to be restored; give a folder as --output"
-        )
-    jobs = []
-    for path, base in found:
-        name = str(path.relative_to(base))
-        jobs.append(_Job(path, wishes.output if named else wishes.output / name, name))
-    _check_targets(jobs, wishes)
-    return jobs
-
-
-def _is_file_name(output: Path, one: bool) -> bool:
-    """Say whether the output means a picture and no folder; folders may have a point in their names."""
-    return not output.is_dir() and (is_picture(output) or (one and bool(output.suffix)))
-
-
-def _files_of(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the pictures that a path, a folder or a pattern names, each with the folder that its name is told from.
-
-    What an earlier call wrote is none of them: comparisons, and the output where it lies inside the folder.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
-    path = Path(text)
-    if path.is_file():
-        yield path, path.parent
-        return
-    found = picture_files(path) if path.is_dir() else [Path(each) for each in sorted(glob(text, recursive=True))]
-    found = [each for each in found if each.is_file() and is_picture(each) and not each.name.endswith(_COMPARED)]
-    if path.is_dir() and output.resolve() != path.resolve():
-        found = [each for each in found if not each.resolve().is_relative_to(output.resolve())]
-    if not found:
-        raise DataError(f"there is no picture {text!r}; give a file, a folder or a pattern such as 'scans/*.png'")
-    yield from ((each, path if path.is_dir() else each.parent) for each in found)
-
-
-def _check_targets(jobs: Sequence[_Job], wishes: RestoreWishes) -> None:
-    seen: dict[Path, Path] = {}
-    for job in jobs:
-        other = seen.setdefault(job.target, job.source)
-        if other != job.source:
-            raise ParameterError(f"{str(other)!r} and {str(job.source)!r} would both become {str(job.target)!r}")
-    targets = list(seen)
-    if wishes.compare:
-        targets += [*map(_comparison_of, seen), _page_of(jobs, wishes)]
-    for target in targets:
-        if target.exists() and not wishes.overwrite:
-            raise ParameterError(f"{str(target)!r} is there already; give another --output, or --overwrite")
-
-
-def _comparison_of(target: Path) -> Path:
-    return target.with_name(target.name + _COMPARED)
-
-
-def _page_of(jobs: Sequence[_Job], wishes: RestoreWishes) -> Path:
-    named = jobs[0].target == wishes.output
-    return (wishes.output.parent if named else wishes.output) / "compare.html"
-
-
 # --- one picture ---------------------------------------------------------------------------------------------------
 
 
-def _restored(restorer: Restorer, file: PictureFile, job: _Job, wishes: RestoreWishes) -> Restoration:
+def _restored(restorer: Restorer, file: PictureFile, job: PictureJob, wishes: RestoreWishes) -> Restoration:
     tiles = restorer.tiles_of(file.pixels, wishes.max_memory)
     with working_progress(tiles, wishes.quiet or tiles == 1) as advance:
         return restorer.restoration(
@@ -218,11 +172,17 @@ def _restored(restorer: Restorer, file: PictureFile, job: _Job, wishes: RestoreW
             self_ensemble=wishes.self_ensemble,
             max_memory=wishes.max_memory,
             told=lambda: advance(1),
+            **wishes.guide(job.name, file),
         )
 
 
-def _write(file: PictureFile, restoration: Restoration, job: _Job) -> None:
+def _write(file: PictureFile, restoration: Restoration, job: PictureJob, wishes: RestoreWishes) -> None:
     """Write a picture; one that is as it was, byte for byte where the kind stays."""
+    if restoration.mask is not None:
+        if wishes.masks is not None:
+            write_mask(restoration.mask, mask_path(wishes.masks, job))
+        if isinstance(wishes.guide, MaskGuide) and wishes.guide.transparent and file.alpha is not None:
+            file = replace(file, alpha=np.where(restoration.mask, np.uint8(255), file.alpha))
     if restoration.changed or job.source.suffix.lower() != job.target.suffix.lower():
         write_picture_file(file.with_pixels(restoration.picture), job.target)
         return
@@ -234,24 +194,33 @@ def _sigma(restoration: Restoration) -> float | None:
     return None if restoration.noise is None else round(restoration.noise * _LEVELS, 1)
 
 
-def _in_words(restoration: Restoration, wishes: RestoreWishes) -> str:
+def _in_words(restoration: Restoration, restorer: Restorer, name: str, wishes: RestoreWishes) -> str:
+    """Return what was found and done."""
+    share = "" if wishes.strength == 1 or not restoration.changed else f" by {wishes.strength:.0%}"
+    done = f"{_VERBS[name]}{share}" if restoration.changed else "left as it is"
+    if restorer.kind_.noise:
+        return f"{_noise_in_words(restoration)}, {done}"
+    if restoration.mask is not None:
+        return f"{restoration.mask.mean():.2%} of the pixels are damaged, {done}"
+    return done if not restoration.changed else f"restored{share}" if name == "denoise" else done
+
+
+def _noise_in_words(restoration: Restoration) -> str:
     if restoration.noise is None:
-        found = "too small to tell its noise"
-    else:
-        found = f"noise of sigma {_sigma(restoration)} of 255 ({restoration.noise:.1%} of the range)"
-    if not restoration.changed:
-        return f"{found}, left as it is"
-    return f"{found}, taken off" + ("" if wishes.strength == 1 else f" by {wishes.strength:.0%}")
+        return "too small to tell its noise"
+    return f"noise of sigma {_sigma(restoration)} of 255 ({restoration.noise:.1%} of the range)"
 
 
 # --- before and after ----------------------------------------------------------------------------------------------
 
 
-def _compared(job: _Job, file: PictureFile, restoration: Restoration, said: str, count: int) -> list[_Shown]:
+def _compared(job: PictureJob, file: PictureFile, restoration: Restoration, said: str, count: int) -> list[_Shown]:
     """Write before and after side by side, and return them for the page while it has room."""
     before, after = _as_seen(file.pixels, file.pixels), _as_seen(restoration.picture, file.pixels)
+    if before.ndim != after.ndim:
+        before = np.repeat(before[..., None], 3, axis=2)
     side_by_side = np.concatenate([before, after], axis=1)
-    write_picture_file(PictureFile(side_by_side), _comparison_of(job.target))
+    write_picture_file(PictureFile(side_by_side), job.comparison)
     if count >= _SHOWN:
         return []
     return [_Shown(job.name, _middle_of(before), _middle_of(after), said)]

@@ -43,7 +43,7 @@ from refold.train import (
 
 Array = NDArray[Any]
 
-PRETRAINED = ("denoise",)
+PRETRAINED = ("denoise", "inpaint")
 _OF_A_RUN = ("checkpoint", "random_state")  # never in a file
 _STEPS = 2_000
 
@@ -287,7 +287,8 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     Parameters
     ----------
     name : str
-        "denoise": noise of every strength off grey and colour pictures.
+        "denoise": noise of every strength off grey and colour pictures; "inpaint": scratches, text, missing pixels
+        and small holes filled, where a mask says so.
     device : str, default="auto"
 
     Raises
@@ -304,7 +305,7 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     """
     if name not in PRETRAINED:
         raise ParameterError(
-            f"there is no pretrained {name!r}{nearest(name, PRETRAINED)}; there is {PRETRAINED[0]!r}"
+            f"there is no pretrained {name!r}{nearest(name, PRETRAINED)}; there are {', '.join(PRETRAINED)}"
         )
     path = Path(str(files("refold.weights").joinpath(f"{name}.safetensors")))
     return rebuild_restorer(read_model_file(path), path.name, device)

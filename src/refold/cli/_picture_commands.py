@@ -1,0 +1,209 @@
+"""The commands from pictures to pictures. Heavy imports happen inside them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from refold._parameters import bytes_of
+from refold.cli._options import sigma_of
+from refold.cli._talk import DATA_AT_FAULT, answer, plain_errors
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="IN...", help="Pictures, folders of them, or patterns: 'scans/*.png'.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="A folder; or a picture, for one picture.")]
+Model = Annotated[
+    Path | None,
+    typer.Option("--model", "-m", help="A restorer of your own. [default: the one that ships with refold]"),
+]
+Strength = Annotated[float, typer.Option("--strength", help="Share of the damage that is taken off, 0 to 1.")]
+SelfEnsemble = Annotated[
+    bool, typer.Option("--tta", help="Mean over eight turned and mirrored ways: slower, a little better.")
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Write before and after side by side, NAME.compare.png, and a page.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out pictures whose result is there.")]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        parser=bytes_of,
+        help="Most memory for the network's work, such as 500MB. [default: half of the free memory]",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no talk.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (denoise, inpaint, corrupt):
+        app.command()(command)
+
+
+def denoise(
+    inputs: Inputs,
+    output: Output,
+    model: Model = None,
+    strength: Strength = 1.0,
+    sigma: Annotated[
+        float | None,
+        typer.Option(
+            "--sigma",
+            metavar="auto|N",
+            parser=sigma_of,
+            help="Deviation of the noise, of 255, where it is known: at most that much is taken off. [default: auto]",
+            show_default=False,
+        ),
+    ] = None,
+    self_ensemble: SelfEnsemble = False,
+    compare: Compare = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    max_memory: MaxMemory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Take noise off pictures.
+
+    The strength of the noise is found and told; a picture without noise comes back as it is. Size, depth,
+    transparency, EXIF and colour profile stay. 20 % noise is sigma 51 of 255. Files that cannot be read are told of
+    and left out, and the exit code is then 1.
+
+    \b
+    Examples:
+      refold denoise scan.png -o clean.png
+      refold denoise scans/ -o clean/ --compare
+      refold denoise 'night/*.jpg' -o clean/ --strength 0.7
+    """
+    with plain_errors():
+        from refold.cli._picture_jobs import Writing
+        from refold.cli._restoring import RestoreWishes, restore_files
+
+        wishes = RestoreWishes(
+            Writing(output, overwrite, skip_existing),
+            model,
+            strength,
+            sigma,
+            self_ensemble,
+            compare,
+            max_memory,
+            quiet,
+        )
+        _answer(restore_files(inputs, "denoise", wishes), json)
+
+
+def inpaint(
+    inputs: Inputs,
+    output: Output,
+    mask: Annotated[
+        str,
+        typer.Option(
+            "--mask",
+            metavar="FILE|FOLDER|COLOUR|alpha",
+            help="What is lost: a picture that is bright there, for all of IN; a folder of them, of the same names; "
+            "the colour that lost pixels have, such as white or '#ff00ff'; or alpha, for transparent pixels.",
+        ),
+    ],
+    grow: Annotated[
+        int | None,
+        typer.Option("--grow", min=0, max=100, help="Pixels to widen the mask by. [default: 1 for a colour, else 0]"),
+    ] = None,
+    tolerance: Annotated[
+        int, typer.Option("--tolerance", min=0, max=255, help="How far, of 255, a channel may be from the colour.")
+    ] = 16,
+    save_masks: Annotated[
+        Path | None, typer.Option("--save-masks", metavar="DIR", help="Write the masks that were used, NAME.png.")
+    ] = None,
+    model: Model = None,
+    strength: Strength = 1.0,
+    self_ensemble: SelfEnsemble = False,
+    compare: Compare = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    max_memory: MaxMemory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Fill what is lost in pictures: scratches, text, missing pixels, small holes.
+
+    Pixels that are not lost stay bit for bit. What is filled continues what is around it; nothing new is invented, so
+    that holes wider than some 30 pixels come out smooth.
+
+    \b
+    Examples:
+      refold inpaint scan.png --mask scratches.png -o whole.png
+      refold inpaint scans/ --mask masks/ -o whole/ --compare
+      refold inpaint 'stamped/*.png' --mask red --tolerance 60 --grow 2 -o whole/
+    """
+    with plain_errors():
+        from refold.cli._guides import mask_guide
+        from refold.cli._picture_jobs import Writing
+        from refold.cli._restoring import RestoreWishes, restore_files
+
+        wishes = RestoreWishes(
+            Writing(output, overwrite, skip_existing),
+            model,
+            strength,
+            None,
+            self_ensemble,
+            compare,
+            max_memory,
+            quiet,
+            mask_guide(mask, grow, tolerance),
+            save_masks,
+        )
+        _answer(restore_files(inputs, "inpaint", wishes), json)
+
+
+def corrupt(
+    inputs: Inputs,
+    output: Output,
+    corruption: Annotated[
+        str,
+        typer.Option(
+            "--corruption",
+            "-c",
+            help="What shall happen, as in refold fit: 'noise(0.2)', 'noise(sigma=25)', 'scratches(0.15)', "
+            "'jpeg(20)', joined with + for all of them or | for one of them.",
+        ),
+    ],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed damages in the same way.")] = 0,
+    lost: Annotated[
+        str, typer.Option("--lost", metavar="COLOUR", help="The colour that lost pixels get.")
+    ] = "magenta",
+    masks: Annotated[
+        Path | None, typer.Option("--masks", metavar="DIR", help="Write which pixels were lost, NAME.png.")
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Damage pictures on purpose: to see what a corruption does, or to test a restorer.
+
+    It is the same damage that refold fit --for restore trains on.
+
+    \b
+    Examples:
+      refold corrupt photo.jpg -o damaged.png -c "noise(0.2)"
+      refold corrupt photos/ -o damaged/ -c "scratches(0.15)+jpeg(30)" --masks masks/
+      refold inpaint damaged/ --mask masks/ -o whole/
+    """
+    with plain_errors():
+        from refold.cli._corrupting import CorruptWishes, corrupt_files
+        from refold.cli._picture_jobs import Writing
+
+        writing = Writing(output, overwrite, skip_existing)
+        _answer(corrupt_files(inputs, CorruptWishes(writing, corruption, seed, lost, masks, quiet)), json)
+
+
+def _answer(result: dict[str, Any], json: bool) -> None:
+    """Print the result if it is wanted, and end with the exit code of files that could not be read."""
+    if json:
+        answer(result)
+    if result["skipped"]:
+        raise typer.Exit(DATA_AT_FAULT)

@@ -1,0 +1,136 @@
+"""``refold inpaint`` and ``refold corrupt``: what is told is filled, the rest stays, and both fit together."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from refold.cli import app
+
+PHOTO = data.astronaut()[:96, 100:180]
+
+
+def run(*words, code=0):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return done
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    Image.fromarray(PHOTO).save(tmp_path / "in" / "a.png")
+    Image.fromarray(data.camera()[:80, :90]).save(tmp_path / "in" / "below" / "b.png")
+    return tmp_path
+
+
+def test_what_was_lost_on_purpose_is_filled_again(folder):
+    done = run(
+        "corrupt", folder / "in", "-o", folder / "bad", "-c", "scratches(0.15)", "--masks", folder / "masks", "--json"
+    )
+    assert all(0.15 <= each["lost_share"] <= 0.25 for each in json.loads(done.stdout)["done"])
+    done = run("inpaint", folder / "bad", "--mask", folder / "masks", "-o", folder / "good", "--json", "--compare")
+    assert "of the pixels are damaged, filled" in done.stderr
+    for name in ("a.png", "below/b.png"):
+        true, bad, good = (pixels(folder / place / name).astype(float) for place in ("in", "bad", "good"))
+        mask = pixels(folder / "masks" / name) > 0
+        assert np.array_equal(good[~mask], true[~mask]) and np.array_equal(bad[~mask], true[~mask])
+        assert np.abs(good - true)[mask].mean() < 0.3 * np.abs(bad - true)[mask].mean()
+    assert (folder / "good" / "compare.html").exists()
+
+
+def test_the_same_seed_damages_in_the_same_way(folder):
+    for name, seed in (("1", 4), ("2", 4), ("3", 5)):
+        run("corrupt", folder / "in" / "a.png", "-o", folder / f"{name}.png", "-c", "noise(0.2)", "--seed", seed)
+    first, second, other = (pixels(folder / f"{name}.png") for name in "123")
+    assert np.array_equal(first, second) and not np.array_equal(first, other)
+    assert (first - PHOTO.astype(float)).std() == pytest.approx(51, rel=0.2)
+
+
+def test_a_colour_says_what_is_lost(folder):
+    stamped = PHOTO.copy()
+    stamped[40:44, 10:60] = (255, 0, 255)
+    Image.fromarray(stamped).save(folder / "stamped.png")
+    run("inpaint", folder / "stamped.png", "--mask", "magenta", "-o", folder / "o.png", "--save-masks", folder / "m")
+    mask = pixels(folder / "m" / "stamped.png") > 0
+    assert mask[39:45, 9:61].all() and mask.sum() == 6 * 52  # a pixel wider on every side
+    assert np.array_equal(pixels(folder / "o.png")[~mask], stamped[~mask])
+    assert np.abs(pixels(folder / "o.png")[mask].astype(float) - PHOTO[mask]).mean() < 20
+
+
+def test_transparent_pixels_are_lost_and_then_there(folder):
+    alpha = np.full(PHOTO.shape[:2], 255, np.uint8)
+    alpha[20:26, 30:50] = 0
+    Image.fromarray(np.dstack([PHOTO, alpha])).save(folder / "hole.png")
+    run("inpaint", folder / "hole.png", "--mask", "alpha", "-o", folder / "o.png")
+    filled = pixels(folder / "o.png")
+    assert (filled[..., 3] == 255).all() and np.array_equal(filled[..., :3][alpha > 0], PHOTO[alpha > 0])
+
+
+def test_a_layer_that_was_drawn_on_is_a_mask(folder):
+    layer = np.zeros((*PHOTO.shape[:2], 4), np.uint8)
+    layer[50:55, 20:40] = (10, 10, 10, 255)  # dark strokes
+    Image.fromarray(layer).save(folder / "layer.png")
+    run("inpaint", folder / "in" / "a.png", "--mask", folder / "layer.png", "-o", folder / "o.png")
+    changed = (pixels(folder / "o.png") != PHOTO).any(2)
+    assert changed[50:55, 20:40].any() and not changed[layer[..., 3] == 0].any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "code", "sentence"),
+    [
+        ("none.png", 2, "--mask 'none.png' is not there"),
+        ("colourless", 2, "--mask must be a picture, a folder of them, alpha, or a colour"),
+        ("alpha", 1, "has no transparency"),
+        ("small.png", 1, "has 5x6 pixels and the picture 80x96"),
+        ("empty", 1, "has no mask for 'a.png'"),
+    ],
+)
+def test_masks_that_cannot_be_meant(folder, monkeypatch, mask, code, sentence):
+    monkeypatch.chdir(folder)
+    Image.new("L", (5, 6)).save("small.png")
+    (folder / "empty").mkdir()
+    done = run("inpaint", "in/a.png", "--mask", mask, "-o", "o.png", code=code)
+    assert sentence in done.stderr and not (folder / "o.png").exists()
+
+
+def test_a_mask_of_nothing_leaves_the_file_byte_for_byte(folder):
+    Image.fromarray(PHOTO).save(folder / "p.jpg")
+    Image.new("L", (80, 96)).save(folder / "dark.png")
+    done = run("inpaint", folder / "p.jpg", "--mask", folder / "dark.png", "-o", folder / "o.jpg")
+    assert "left as it is" in done.stderr and (folder / "o.jpg").read_bytes() == (folder / "p.jpg").read_bytes()
+
+
+def test_what_is_there_is_left_out_or_refused(folder):
+    source = folder / "in" / "a.png"
+    run("corrupt", source, "-o", folder / "x", "-c", "blur(1)")
+    first = (folder / "x" / "a.png").read_bytes()
+    assert "is there already" in run("corrupt", source, "-o", folder / "x", "-c", "blur(2)", code=2).stderr
+    done = run("corrupt", folder / "in", "-o", folder / "x", "-c", "blur(2)", "--skip-existing", "--json")
+    assert len(json.loads(done.stdout)["done"]) == 1 and (folder / "x" / "a.png").read_bytes() == first
+
+
+def test_wrong_words_get_one_sentence(folder):
+    done = run("corrupt", folder / "in", "-o", folder / "x", "-c", "nois(0.2)", code=2)
+    assert "'nois' is not known" in done.stderr
+    done = run("corrupt", folder / "in", "-o", folder / "x", "-c", "blur", "--lost", "nowhere", code=2)
+    assert "--lost must be a colour" in done.stderr
+
+
+def test_pairs_are_learned_from(folder):
+    run("corrupt", folder / "in", "-o", folder / "bad", "-c", "blur(1)")
+    quick = ("--steps", 2, "--widths", "8,8", "--crop", 32, "--batch-size", 2)
+    model = folder / "m.safetensors"
+    run("fit", folder / "bad", "--for", "restore", "--whole", folder / "in", *quick, "-o", model)
+    run("denoise", folder / "bad", "-m", model, "-o", folder / "good")
+    done = run("fit", folder / "bad", "--whole", folder / "in", "-o", folder / "n.safetensors", code=2)
+    assert "--whole belongs to --for restore" in done.stderr
