@@ -21,7 +21,7 @@ RECIPE = Recipe(
     DamageKind(loses=True, keeps=True),
     corruption="missing_pixels(0.1)|missing_pixels(0.25)|missing_pixels(0.5)|scratches(0.1)|scratches(0.2)"
     "|text(24)|text(48, 0.12)|holes(4, 32)",
-    steps=6_000,
+    steps=4_000,
     batch_size=8,
     rate=8e-4,
     decay_from=0.3,

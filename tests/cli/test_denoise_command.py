@@ -5,6 +5,7 @@ import json
 import struct
 
 import numpy as np
+import png
 import pytest
 import tifffile
 from PIL import Image
@@ -153,14 +154,106 @@ def test_what_would_lose_depth_is_refused_by_name(folder):
     ppm = b"P6 4 4 65535\n" + bytes(96)
     (folder / "deep.ppm").write_bytes(ppm)
     Image.fromarray(np.full((20, 20), 100_000, np.int32)).save(folder / "whole.tif")
-    tifffile.imwrite(folder / "deep.tif", np.zeros((20, 20, 3), np.uint16), photometric="rgb")
+    tifffile.imwrite(folder / "deep.tif", np.zeros((20, 20, 4), np.uint16), photometric="separated")
     for name, sentence in (
         ("deep.ppm", "16 bits a colour"),
-        ("deep.tif", "16 bits a colour"),
+        ("deep.tif", "16 bits"),
         ("whole.tif", "0 to 65535 can be kept"),
     ):
         done = run("denoise", folder / name, "-o", folder / "out" / name, code=1)
         assert sentence in done.stderr and not (folder / "out" / name).exists()
+
+
+DEEP = np.random.default_rng(3).normal(32_000, 6_000, (40, 50, 4)).clip(0, 65_535).astype(np.uint16)
+
+
+def deep_png(path, channels):
+    """Write a PNG of 16 bits a channel with a text."""
+    file = io.BytesIO()
+    writer = png.Writer(50, 40, greyscale=channels < 3, alpha=channels in (2, 4), bitdepth=16)
+    writer.write(file, DEEP[..., -channels:].reshape(40, -1))
+    head, *rest = png.Reader(bytes=file.getvalue()).chunks()
+    with path.open("wb") as out:
+        png.write_chunks(
+            out, [head, (b"pHYs", struct.pack(">IIB", 5906, 5906, 1)), (b"tEXt", b"Author\0A. B."), *rest]
+        )
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_deep_colours_keep_their_bits_and_what_the_file_says(tmp_path, channels):
+    deep_png(tmp_path / "in.png", channels)
+    run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png", "--sigma", 20)
+    width, height, rows, info = png.Reader(bytes=(tmp_path / "out.png").read_bytes()).read()
+    after = np.array([list(row) for row in rows], np.uint16).reshape(height, width, -1)
+    before = DEEP[..., -channels:]
+    assert info["bitdepth"] == 16 and after.shape == before.shape
+    assert (after % 257 != 0).mean() > 0.9  # not 8 bits that were stretched
+    if channels in (2, 4):
+        assert np.array_equal(after[..., -1], before[..., -1])
+    colours = slice(0, channels - (channels in (2, 4)))
+    assert after[..., colours].std() < 0.6 * before[..., colours].std()
+    assert dict(png.Reader(bytes=(tmp_path / "out.png").read_bytes()).chunks())[b"tEXt"] == b"Author\0A. B."
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_deep_tiffs_keep_their_tags(tmp_path, planar, channels):
+    pixels = DEEP[..., :channels]
+    tifffile.imwrite(
+        tmp_path / "in.tif",
+        pixels if planar == "contig" else np.moveaxis(pixels, -1, 0),
+        photometric="rgb",
+        planarconfig=planar,
+        extrasamples=["unassalpha"] * (channels == 4),
+        compression="zlib",
+        resolution=(300, 300),
+        resolutionunit="inch",
+        metadata=None,
+        extratags=[(33432, 2, 0, "a right", True), (34735, 3, 4, (1, 1, 0, 0), True)],
+    )
+    run("denoise", tmp_path / "in.tif", "-o", tmp_path / "out.tif", "--sigma", 20)
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        page = file.pages.first
+        after = page.asarray()
+        assert page.tags[33432].value == "a right" and page.tags[34735].value == (1, 1, 0, 0)
+        assert page.tags["XResolution"].value == (300, 1) and page.compression != 1
+    assert after.shape == pixels.shape and after.dtype == np.uint16
+    assert after[..., :3].std() < 0.6 * pixels[..., :3].std()
+    assert channels == 3 or np.array_equal(after[..., 3], pixels[..., 3])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_torn_deep_colours_get_one_sentence(tmp_path, suffix):
+    deep_png(tmp_path / "in.png", 3)
+    run("denoise", tmp_path / "in.png", "-o", tmp_path / "whole.tif", "-q")
+    whole = (tmp_path / {".png": "in.png", ".tif": "whole.tif"}[suffix]).read_bytes()
+    for length in (60, 300, len(whole) // 2, len(whole) - 9):
+        (tmp_path / f"torn{suffix}").write_bytes(whole[:length])
+        done = run("denoise", tmp_path / f"torn{suffix}", "-o", tmp_path / f"out{suffix}", code=1)
+        assert "cannot be read as a picture" in done.stderr and not (tmp_path / f"out{suffix}").exists()
+
+
+def test_deep_colours_go_from_kind_to_kind_but_not_into_a_jpeg(tmp_path):
+    deep_png(tmp_path / "in.png", 4)
+    run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.tif", "--sigma", 20)
+    assert tifffile.imread(tmp_path / "out.tif").shape == (40, 50, 4)
+    done = run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.jpg", code=1)
+    assert "cannot hold 16 bits a colour" in done.stderr and not (tmp_path / "out.jpg").exists()
+
+
+def test_a_tiff_stays_packed_and_keeps_where_it_is_on_earth(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "in.tif",
+        (noisy(GREY) / 255).astype(np.float32),
+        compression="zlib",
+        metadata=None,
+        extratags=[(33550, 12, 3, (10.0, 10.0, 0.0), True), (42113, 2, 0, "-9999", True)],
+    )
+    run("denoise", tmp_path / "in.tif", "-o", tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        page = file.pages.first
+        assert page.tags[33550].value == (10.0, 10.0, 0.0) and page.tags[42113].value == "-9999"
+        assert page.compression == 8 and page.asarray().dtype == np.float32
 
 
 def test_transparency_by_one_colour_stays(folder):

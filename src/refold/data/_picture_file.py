@@ -13,6 +13,7 @@ from PIL import Image, TiffImagePlugin
 
 from refold._atomic import write_whole
 from refold._errors import DataError
+from refold.data._deep_colour import KEPT_TAGS, deep_png, deep_tiff, read_deep_png, read_deep_tiff
 from refold.data._pictures import DEEP_MODES
 
 Array = NDArray[Any]
@@ -38,6 +39,9 @@ _BROKEN = (
     Image.DecompressionBombError,
 )
 _JPEG = {"quality": 95, "subsampling": 0}
+_DEEP = {"PNG": (read_deep_png, deep_png), "TIFF": (read_deep_tiff, deep_tiff)}
+_OF_TIFF = ("tiffinfo", "compression")
+_PACKED = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # without loss, of every type of pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ class PictureFile:
     ----------
     pixels : ndarray of shape (H, W) or (H, W, C)
         uint8, uint16 or float32; grey, RGB or CMYK, as in the file.
-    alpha : ndarray of shape (H, W), uint8, or None
+    alpha : ndarray of shape (H, W), uint8 or uint16, or None
     format : str
         Pillow's name of the file's kind.
     info : mapping
@@ -59,6 +63,11 @@ class PictureFile:
     alpha: Array | None = None
     format: str = "PNG"
     info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it has colours, or transparency, of 16 bits."""
+        return self.pixels.dtype == np.uint16 and (self.pixels.ndim == 3 or self.alpha is not None)
 
     def with_pixels(self, pixels: Array) -> "PictureFile":
         """Return the file with other pixels of the same shape and dtype."""
@@ -77,7 +86,9 @@ def read_picture_file(path: Path) -> PictureFile:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                _refuse_what_cannot_be_kept(path, image)
+                _refuse_several(path, image)
+                if _is_deep_colour(path, image):
+                    return _deep_picture(path, image.format or "")
                 image.load()
                 return _picture_of(image)
     except DataError:
@@ -90,12 +101,24 @@ def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _refuse_what_cannot_be_kept(path: Path, image: Image.Image) -> None:
+def _refuse_several(path: Path, image: Image.Image) -> None:
     count = int(getattr(image, "n_frames", 1))
     if count > 1 and image.format not in _FIRST_COUNTS:
         raise DataError(f"{path.name!r} holds {count} pictures; give files with one")
-    if _is_deep_colour(path, image):
-        raise DataError(f"{path.name!r} has 16 bits a colour, of which 8 would be lost; give it as 8 bits, or grey")
+
+
+def _deep_picture(path: Path, kind: str) -> PictureFile:
+    if kind not in _DEEP:
+        raise DataError(
+            f"{path.name!r} has 16 bits a colour, which is kept in .png and .tif; give it as one of these"
+        )
+    try:
+        pixels, alpha, info = _DEEP[kind][0](path)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # whatever two libraries and zlib raise for broken files
+        raise DataError(f"{path.name!r} cannot be read as a picture ({_reason(error)})") from error
+    return PictureFile(pixels, alpha, kind, info)
 
 
 def _is_deep_colour(path: Path, image: Image.Image) -> bool:
@@ -117,6 +140,8 @@ def _is_deep_colour(path: Path, image: Image.Image) -> bool:
 def _picture_of(image: Image.Image) -> PictureFile:
     info = {name: image.info[name] for name in _KEPT if name in image.info}
     kind = image.format or "PNG"
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        info |= _tiff_info(image)
     if image.mode in DEEP_MODES:
         return PictureFile(_sixteen_bits(np.asarray(image)), None, kind, info)
     if image.mode == "F":
@@ -132,6 +157,17 @@ def _picture_of(image: Image.Image) -> PictureFile:
     if image.mode not in _AS_THEY_ARE:
         image = image.convert("L" if image.mode == "1" else "RGB")
     return PictureFile(np.asarray(image), None, kind, info)
+
+
+def _tiff_info(image: TiffImagePlugin.TiffImageFile) -> dict[str, Any]:
+    """Return what Pillow writes into a TIFF file again: tags, and how it is packed."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for code in KEPT_TAGS:
+        if code in image.tag_v2:
+            tags[code] = image.tag_v2[code]
+            tags.tagtype[code] = image.tag_v2.tagtype[code]
+    packed = image.info.get("compression")
+    return {"tiffinfo": tags, **({"compression": packed} if packed in _PACKED else {})}
 
 
 def _sixteen_bits(pixels: Array) -> Array:
@@ -151,9 +187,12 @@ def write_picture_file(picture: PictureFile, path: Path) -> None:
     DataError
         If that kind cannot hold it.
     """
-    image = _image_of(picture)
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
-    options: dict[str, Any] = dict(picture.info)
+    if picture.is_deep:
+        _write_deep(picture, kind, path)
+        return
+    image = _image_of(picture)
+    options = {name: value for name, value in picture.info.items() if kind == "TIFF" or name not in _OF_TIFF}
     if kind == "JPEG":
         options |= _JPEG
     if kind == "WEBP":
@@ -167,6 +206,15 @@ def write_picture_file(picture: PictureFile, path: Path) -> None:
         raise DataError(
             f"{path.name!r} cannot hold this picture ({_reason(error)}); give an output that ends in .png or .tif"
         ) from error
+
+
+def _write_deep(picture: PictureFile, kind: str, path: Path) -> None:
+    if kind not in _DEEP:
+        raise DataError(f"{path.name!r} cannot hold 16 bits a colour; give an output that ends in .png or .tif")
+    info = picture.info if kind == picture.format else {}
+    content = _DEEP[kind][1](picture.pixels, picture.alpha, info)
+    with write_whole(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _image_of(picture: PictureFile) -> Image.Image:
