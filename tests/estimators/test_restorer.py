@@ -1,5 +1,7 @@
 """Restorers: noise comes off, clean pictures stay, types and files are kept, training goes on where it was."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -239,6 +241,30 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path, monkey
         Restorer(steps=20, checkpoint=path, **SMALL).fit(pictures)
     monkeypatch.setattr(_restoration.RestorationTraining, "_train_on", train_on)
     resumed = Restorer(steps=20, checkpoint=path, **SMALL).fit(pictures)
+    for name, value in whole.net_.state_dict().items():
+        assert torch.equal(value, resumed.net_.state_dict()[name]), name
+
+
+def test_ctrl_c_ends_after_the_step_and_the_same_call_goes_on(tmp_path, monkeypatch):
+    from refold.train import _restoration
+
+    pictures = data.camera()[None, :64, :64]
+    whole = Restorer(steps=20, **SMALL).fit(pictures)
+    train_on = _restoration.RestorationTraining._train_on
+
+    def pressed(training, *batch):
+        if training.step == 7:
+            signal.raise_signal(signal.SIGINT)
+        return train_on(training, *batch)
+
+    path = str(tmp_path / "unfinished")
+    monkeypatch.setattr(_restoration.RestorationTraining, "_train_on", pressed)
+    cut = Restorer(steps=20, checkpoint=path, **SMALL).fit(pictures)
+    assert cut.stopped_ == "interrupted" and cut.n_steps_ == 8
+    assert cut.restore(data.coins()[:40, :40], noise=0.5).shape == (40, 40)
+    monkeypatch.setattr(_restoration.RestorationTraining, "_train_on", train_on)
+    resumed = Restorer(steps=20, checkpoint=path, **SMALL).fit(pictures)
+    assert resumed.stopped_ == "steps" and resumed.n_steps_ == 20
     for name, value in whole.net_.state_dict().items():
         assert torch.equal(value, resumed.net_.state_dict()[name]), name
 

@@ -90,7 +90,9 @@ def fit_restorer(
     start = time.perf_counter()
     model.fit(data, whole)
     model.save(output)
-    if model.checkpoint is not None:
+    if model.stopped_ == "interrupted":
+        say("note: training was interrupted; with --checkpoint the same command goes on from where it was")
+    elif model.checkpoint is not None:
         Path(model.checkpoint).unlink(missing_ok=True)
     seconds = round(time.perf_counter() - start, 1)
     if not quiet:

@@ -64,6 +64,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
     kind_ : DamageKind
         What the damage does: whether it is noise, loses pixels, keeps the others.
     n_steps_ : int
+    stopped_ : {"steps", "interrupted"}
+        Why training ended: all steps are done, or Ctrl-C was pressed. Only after `fit`.
 
     Examples
     --------
@@ -150,6 +152,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         kind : DamageKind
         """
         self.net_, self.n_steps_, self.kind_ = training.finish(), training.step, kind
+        self.stopped_ = "interrupted" if training.interrupted else "steps"
         return self
 
     def _plan(self) -> RestorationPlan:

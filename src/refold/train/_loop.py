@@ -2,14 +2,12 @@
 
 import copy
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import prod
-from types import FrameType
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +18,7 @@ from refold.objectives import Objective
 from refold.train._batches import Batches
 from refold.train._checkpoint import Checkpoint
 from refold.train._history import EpochRecord, History
+from refold.train._interrupts import first_interrupt
 from refold.train._listeners import Listener, Patient
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, measured, with_threads, work_of
@@ -114,7 +113,7 @@ def _with_measured_threads(run: Run) -> Placement:
 
 
 def _epochs(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | None) -> History:
-    with _deferred_interrupts(run):
+    with first_interrupt(partial(_interrupt, run)):
         while not (stopped := _why_over(run)):
             if _epoch(run, listeners, checkpoint):
                 for listener in listeners:
@@ -136,23 +135,8 @@ def _why_over(run: Run) -> str:
     return "max_epochs" if epoch >= run.plan.max_epochs else ""
 
 
-@contextmanager
-def _deferred_interrupts(run: Run) -> Iterator[None]:
-    """Let the first Ctrl-C end the run between two steps; the second is an ordinary one."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if run.interrupted:
-            raise KeyboardInterrupt
-        run.interrupted = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+def _interrupt(run: Run) -> None:
+    run.interrupted = True
 
 
 def _epoch(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | None) -> bool:

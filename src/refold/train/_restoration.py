@@ -15,6 +15,7 @@ from refold._errors import CheckpointError, DivergedError
 from refold.files import ModelFile, read_model_file, write_tensor_file
 from refold.nets import RestorationNet
 from refold.train._examples import DrawExamples, Examples
+from refold.train._interrupts import first_interrupt
 from refold.train._machine import this_machine
 from refold.train._optimizers import AdamW, KernelMuon, Together
 from refold.train._placement import with_threads
@@ -81,6 +82,7 @@ class RestorationTraining:
         self.net, self.plan, self.step = net.to(memory_format=torch.channels_last), plan, 0  # type: ignore[call-overload]
         self.device = next(net.parameters()).device
         self._bfloat16 = self.device.type in this_machine().bfloat16_on
+        self.interrupted = False
         self.generator = torch.Generator().manual_seed(plan.seed)
         self.mean = {name: value.clone() for name, value in net.state_dict().items()}
         ends = [*net.head.parameters(), *net.tail.parameters()]
@@ -95,7 +97,7 @@ class RestorationTraining:
         told: Told | None = None,
         checkpoint: Path | None = None,
     ) -> None:
-        """Train to the end of the plan.
+        """Train to the end of the plan, or until the first Ctrl-C; `interrupted` then says so.
 
         Parameters
         ----------
@@ -111,15 +113,21 @@ class RestorationTraining:
         DivergedError
             If the loss is no longer finite.
         """
-        with with_threads(self.plan.threads):
-            while self.step < self.plan.steps:
+        with with_threads(self.plan.threads), first_interrupt(self._interrupt):
+            while self.step < self.plan.steps and not self.interrupted:
                 loss = self._train_on(self._placed(draw(self.plan.batch_size, self.generator)))
                 self.step += 1
                 self._follow()
                 if self.step % _TOLD_EVERY == 0 or self.step == self.plan.steps:
                     self._tell(float(loss), told)
-                if checkpoint is not None and (self.step % _SECURED_EVERY == 0 or self.step == self.plan.steps):
+                if checkpoint is not None and self._is_to_be_secured():
                     self.save(checkpoint)
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
+
+    def _is_to_be_secured(self) -> bool:
+        return self.interrupted or self.step % _SECURED_EVERY == 0 or self.step == self.plan.steps
 
     def _tell(self, loss: float, told: Told | None) -> None:
         if not np.isfinite(loss):
