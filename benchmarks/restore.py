@@ -1,11 +1,12 @@
-"""``make bench-restore``: noise taken off photographs by the network that ships, and by usual methods.
+"""``make bench-restore``: photographs restored by the networks that ship, and by usual methods.
 
 Published protocol: Gaussian noise is added to whole 8-bit pictures, neither clipped nor rounded; PSNR of the whole
 picture. The noise of a picture comes from a seed that is its number. Our network is told nothing of the strength;
 the other methods are told the true one. BM3D takes seconds a picture, so all methods are compared on every twelfth
 picture of BSD68; ours is measured on all 68 besides, beside the published figures. Colour: the first so many of 32
-photographs. Prints the tables and writes its part of ``benchmarks/RESULTS.md``; ``--only`` runs a part and writes
-nothing, ``--model`` judges another restorer.
+photographs; every other of them for what is lost and filled. Prints the tables and writes its part of
+``benchmarks/RESULTS.md``; ``--only`` runs a part (those about noise then write nothing), ``--model`` judges another
+restorer by it.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import cv2
+import inpaint_part
 import numpy as np
 import torch
 from results import write_section
@@ -37,7 +39,7 @@ Method = Callable[[Array, float], Array]
 
 LEVELS, ENSEMBLE_LEVELS = (15, 25, 50, 51, 64), (25,)
 COLOUR_LEVELS, COLOUR_PICTURES = (25, 51), 4
-EVERY = 12
+EVERY, FILLED_EVERY = 12, 2
 PUBLISHED = {
     "BM3D (published)": ("31.07", "28.57", "25.62", "", "", "29.97"),
     "DnCNN-S, one network a level (published)": ("31.73", "29.23", "26.23", "", "", "30.44"),
@@ -58,7 +60,7 @@ class Noisy:
 def main() -> None:
     """Run the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("grey", "peers", "colour", "speed"), nargs="+")
+    parser.add_argument("--only", choices=(*NOISE_PARTS, *OTHER_PARTS), nargs="+")
     parser.add_argument("--model", type=Path, help="a restorer instead of the one that ships")
     parser.add_argument("--large", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -66,17 +68,36 @@ def main() -> None:
     if options.large:
         restore_large(restorer)
         return
-    start, parts = time.perf_counter(), {"grey": grey, "peers": peers, "colour": colour, "speed": speed}
-    lines: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, part in parts.items():
-            if options.only is None or name in options.only:
-                lines += [*part(restorer), ""]
+        if options.only is None or set(options.only) & NOISE_PARTS.keys():
+            run_noise(restorer, options)
+        for name, part in OTHER_PARTS.items():
+            if (options.only is None and options.model is None) or name in (options.only or ()):
+                run_other(name, part, options.model)
+
+
+def run_noise(restorer: refold.Restorer, options: argparse.Namespace) -> None:
+    """Print the tables about noise, and write them if they are all there."""
+    start, lines = time.perf_counter(), []
+    for name, part in NOISE_PARTS.items():
+        if options.only is None or name in options.only:
+            lines += [*part(restorer), ""]
     lines.append(f"Measured in {(time.perf_counter() - start) / 60:.1f} minutes.")
     print("", *lines, sep="\n")
     if options.only is None and options.model is None:
         write_section("restore", "Restoration: noise taken off photographs", "make bench-restore", lines)
+
+
+def run_other(name: str, part: "Part", model: Path | None) -> None:
+    """Print the tables about another damage, and write them if they are of the restorer that ships."""
+    start = time.perf_counter()
+    restorer = refold.load(model) if model else refold.pretrained(part.restorer)
+    lines = [*part.measure(restorer), "", f"Measured in {(time.perf_counter() - start) / 60:.1f} minutes."]
+    print("", *lines, sep="\n")
+    if model is None:
+        command = f"python benchmarks/restore.py --only {name}, or make bench-restore"
+        write_section(f"restore-{name}", f"Restoration: {part.title}", command, lines)
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
@@ -254,6 +275,24 @@ def restore_large(restorer: refold.Restorer) -> None:
     restorer.restore(picture, max_memory="1GB")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{time.perf_counter() - start:.1f} s, at most {most:.2f} GB of memory, Python and torch included")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One more damage: what is measured with which restorer."""
+
+    restorer: str
+    title: str
+    measure: Callable[[refold.Restorer], list[str]]
+
+
+def lost_pixels(restorer: refold.Restorer) -> list[str]:
+    """Return the table of what is lost and filled."""
+    return inpaint_part.inpaint(restorer, photos("test_colour")[::FILLED_EVERY])
+
+
+NOISE_PARTS = {"grey": grey, "peers": peers, "colour": colour, "speed": speed}
+OTHER_PARTS = {"inpaint": Part("inpaint", "what is lost is filled", lost_pixels)}
 
 
 if __name__ == "__main__":
