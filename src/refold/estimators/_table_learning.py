@@ -160,7 +160,7 @@ def _practice(net: ImputationNet, features: Tensor, seen: Tensor, bags: Tensor, 
         for copy in range(copies):
             linear[copy, rows], variance[copy, rows] = _in_single(factors, features[rows], left[copy, rows])
     everything = features.repeat(copies, 1), left.flatten(0, 1), linear.flatten(0, 1), own.repeat(copies)
-    parts = [net.plain(*part) for part in zip(*(each.split(_AT_ONCE) for each in everything), strict=True)]
+    parts = [net.plain(*part) for part in zip(*(torch.split(each, _AT_ONCE) for each in everything), strict=True)]
     return Practice(
         targets=everything[0],
         hidden=seen.repeat(copies, 1) - everything[1],
@@ -180,7 +180,9 @@ def _kept(net: ImputationNet, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _in_single(factors: Factors, features: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    parts = [factors(*part) for part in zip(features.split(_AT_ONCE), seen.split(_AT_ONCE), strict=True)]
+    parts = [
+        factors(*part) for part in zip(torch.split(features, _AT_ONCE), torch.split(seen, _AT_ONCE), strict=True)
+    ]
     return torch.cat([mean for mean, _ in parts]).float(), torch.cat([variance for _, variance in parts]).float()
 
 
@@ -223,10 +225,10 @@ def _train(net: ImputationNet, practice: Practice, bags: Tensor, plan: TablePlan
 
 @torch.no_grad()
 def _trust_ensemble(net: ImputationNet, practice: Practice, bags: Tensor) -> None:
-    """Learn what is gained by the ensemble, and how far off the whole is, where no member had learned from the row."""
+    """Learn what the ensemble gains, and how far off the whole is, where no member had learned from the row."""
     outside = (~bags).float()
     weights = (outside / outside.sum(0).clamp(min=1)).unsqueeze(2)
-    pairs = zip(practice.inputs.split(_AT_ONCE), weights.split(_AT_ONCE, dim=1), strict=True)
+    pairs = zip(torch.split(practice.inputs, _AT_ONCE), torch.split(weights, _AT_ONCE, dim=1), strict=True)
     added = torch.cat([(net.ensemble(inputs) * weight).sum(0) for inputs, weight in pairs])
     plain = practice.linear + net.near_share * (practice.near - practice.linear)
     net.net_share = _share(net.left_over * added, practice.targets - plain, practice.hidden)

@@ -55,7 +55,7 @@ class Factors(nn.Module):
         """Return what is seen less the mean, the expected code, and the Cholesky factor of the code's precision."""
         size = self.loadings.shape[1]
         product = (self.loadings[:, :, None] * self.loadings[:, None, :]).flatten(1)
-        precision = ((seen / self.noise) @ product).unflatten(1, (size, size)) + torch.eye(size, dtype=torch.float64)
+        precision = ((seen / self.noise) @ product).reshape(-1, size, size) + torch.eye(size, dtype=torch.float64)
         triangle = torch.linalg.cholesky(precision)
         centred = (features - self.mean) * seen
         code = torch.cholesky_solve(((centred / self.noise) @ self.loadings).unsqueeze(2), triangle).squeeze(2)
@@ -97,7 +97,7 @@ class Factors(nn.Module):
         for rows, known in _parts(features, seen):
             centred, code, triangle = self._posterior(rows, known)
             second = torch.cholesky_inverse(triangle) + code[:, :, None] * code[:, None, :]
-            moments = moments + (known.T @ second.flatten(1)).unflatten(1, (size, size))
+            moments = moments + (known.T @ second.flatten(1)).reshape(-1, size, size)
             crossed += centred.T @ code
             squares += (centred**2).sum(0)
         self.loadings = torch.linalg.solve(moments, crossed.unsqueeze(2)).squeeze(2)
@@ -110,9 +110,7 @@ class Factors(nn.Module):
         self.mean = self.mean + shift / count.clamp(min=1)
 
 
-def fit_factors(
-    features: Tensor, seen: Tensor, size: int, rounds: int = 20, start: Factors | None = None
-) -> Factors:
+def fit_factors(features: Tensor, seen: Tensor, size: int, rounds: int = 20, start: Factors | None = None) -> Factors:
     """Return factors learned from incomplete rows.
 
     Parameters
@@ -151,4 +149,4 @@ def _variance(centred: Tensor, seen: Tensor) -> Tensor:
 
 
 def _parts(features: Tensor, seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(features.split(_ROWS_AT_ONCE), seen.split(_ROWS_AT_ONCE), strict=True)
+    return zip(torch.split(features, _ROWS_AT_ONCE), torch.split(seen, _ROWS_AT_ONCE), strict=True)
