@@ -23,7 +23,7 @@ _REFERENCES, _REFERENCE_VALUES = 4_096, 1 << 20
 _FACTORS, _FACTORS_OF_WIDE, _WIDE = 32, 16, 256
 _MEMBERS, _BAG, _WIDTH = 5, 0.8, 64
 _STEPS, _ROUNDS, _MORE_ROUNDS = 500, 20, 4
-_LOST = (0.05, 0.4)  # share of the cells of a row that is lost on purpose
+_LOST = (0.05, 0.5)  # share of the cells of a row that is lost on purpose
 _COPIES, _PRACTICE_ROWS = 16, 40_000
 _AT_ONCE = 1024
 _HUBER = 3.0  # deviations up to which an error counts squared
@@ -131,7 +131,7 @@ def _learn_linear(net: ImputationNet, features: Tensor, seen: Tensor, seed: int)
     chosen = _references(net, len(features), seed)
     linear, _ = net.factors(features[chosen], seen[chosen])
     net.neighbours.seen = seen[chosen]
-    net.neighbours.rows = torch.where(seen[chosen] > 0, features[chosen], linear.to(features.dtype))
+    net.neighbours.rows = torch.where(seen[chosen] > 0, features[chosen], net.bounded(linear))
 
 
 def _references(net: ImputationNet, size: int, seed: int) -> Tensor:
@@ -158,7 +158,8 @@ def _practice(net: ImputationNet, features: Tensor, seen: Tensor, bags: Tensor, 
         factors = fit_factors(features[bag], seen[bag], net.spec.factors, _MORE_ROUNDS, net.factors)
         rows = outside == member
         for copy in range(copies):
-            linear[copy, rows], variance[copy, rows] = _in_single(factors, features[rows], left[copy, rows])
+            mean, variance[copy, rows] = _in_single(factors, features[rows], left[copy, rows])
+            linear[copy, rows] = net.bounded(mean)
     everything = features.repeat(copies, 1), left.flatten(0, 1), linear.flatten(0, 1), own.repeat(copies)
     parts = [net.plain(*part) for part in zip(*(torch.split(each, _AT_ONCE) for each in everything), strict=True)]
     return Practice(

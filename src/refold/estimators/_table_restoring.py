@@ -171,7 +171,7 @@ class TableRestorer:
     @property
     def _operations(self) -> int:
         features, spec = self.net.scaling.feature_shape[0], self.net.spec
-        return self.net.ensemble.operations + 6 * features * (spec.references + spec.factors**2)
+        return self.net.ensemble.operations + 12 * features * (spec.references + spec.factors**2)
 
     def _restored(self, features: Tensor) -> Array:
         """Return raw numbers, inside what was seen in training."""

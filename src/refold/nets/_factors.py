@@ -9,7 +9,7 @@ from refold._errors import DivergedError
 
 _ROWS_AT_ONCE = 2048
 _RIDGE = 10.0  # rows without any factor that every column is thought to have seen beside its own
-_NOISE_ROWS, _NOISE = 2.0, 0.3  # rows that say that the noise of a column is this share of its variance
+_NOISE_ROWS, _NOISE = 2.0, 0.2  # rows that say that the noise of a column is this share of its variance
 
 
 class Factors(nn.Module):

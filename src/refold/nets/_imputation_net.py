@@ -15,6 +15,7 @@ from refold.nets._scaling import ColumnScaling
 
 _LARGEST = 1 << 16  # of the sizes in a file
 _NEAR, _NARROW = 10, 0.2  # the weight of a row falls by e with this share of the distance to the tenth nearest row
+_GUESSED = 0.3  # weight in a distance of a feature that is not seen but expected
 _PRIOR = 0.05  # weight of the linear expectation among rows of total weight 1
 _LEAST = 1e-3  # share of a category that was thought impossible
 
@@ -85,20 +86,21 @@ class Neighbours(nn.Module):
         self.register_buffer("rows", torch.zeros(references, features))
         self.register_buffer("seen", torch.zeros(references, features))
 
-    def forward(self, filled: Tensor, linear: Tensor, own: Tensor | None = None) -> Tensor:
+    def forward(self, filled: Tensor, seen: Tensor, linear: Tensor, own: Tensor | None = None) -> Tensor:
         """Return what the nearest rows say of every feature, (B, features).
 
         Parameters
         ----------
         filled : Tensor of shape (B, features)
             What is seen, and the linear expectation elsewhere.
+        seen : Tensor of shape (B, features)
+            1 where a feature is seen, else 0.
         linear : Tensor of shape (B, features)
             The linear expectation, for features that no near row has.
         own : Tensor of shape (B,), optional
             Places of the rows themselves among the references, -1 where they are none of them; they do not count.
         """
-        lengths = (filled**2).sum(1, keepdim=True) + (self.rows**2).sum(1)
-        distances = (lengths - 2 * (filled @ self.rows.T)).clamp(min=0)
+        distances = self._distances(filled, _weight(seen))
         if own is not None:
             some = torch.nonzero(own >= 0).flatten()
             distances[some, own[some]] = torch.inf
@@ -106,6 +108,17 @@ class Neighbours(nn.Module):
         width = distances.topk(max(near, 1), largest=False).values[:, -1:]
         weights = torch.softmax(-distances / (_NARROW * width + 1e-9), dim=1)
         return (weights @ (self.rows * self.seen) + _PRIOR * linear) / (weights @ self.seen + _PRIOR)
+
+    def _distances(self, filled: Tensor, weights: Tensor) -> Tensor:
+        """Return mean squared distances to the references, each feature by the weights that it has in both rows."""
+        others = _weight(self.seen)
+        squares = (weights * filled**2) @ others.T + weights @ (others * self.rows**2).T
+        products = (weights * filled) @ (others * self.rows).T
+        return ((squares - 2 * products) / (weights @ others.T)).clamp(min=0)
+
+
+def _weight(seen: Tensor) -> Tensor:
+    return _GUESSED + (1 - _GUESSED) * seen
 
 
 class ImputationNet(nn.Module):
@@ -147,12 +160,23 @@ class ImputationNet(nn.Module):
             return features, torch.ones_like(features)
         return features, self.scaling.spread_over_features(seen).to(features.dtype)
 
+    def bounded(self, linear: Tensor) -> Tensor:
+        """Return linear expectations as single numbers inside what was seen in training.
+
+        A column that is nearly constant is told by others only through rare rows, and a straight line through those
+        leads far out.
+        """
+        low, high = (self.scaling.features(limit.unsqueeze(0)) for limit in (self.scaling.low, self.scaling.high))
+        numbers = low.shape[1] - sum(self.scaling.categories)
+        low[:, numbers:], high[:, numbers:] = 0.0, 1.0
+        return torch.minimum(torch.maximum(linear.to(low.dtype), low), high)
+
     def plain(
         self, features: Tensor, seen: Tensor, linear: Tensor, own: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return what the nearest rows say, and what the ensemble sees, from features and linear expectation."""
         filled = torch.where(seen > 0, features, linear)
-        near = self.neighbours(filled, linear, own)
+        near = self.neighbours(filled, seen, linear, own)
         return near, torch.cat([filled, (near - linear) * (1 - seen), seen], dim=1)
 
     def expected(self, linear: Tensor, near: Tensor, added: Tensor) -> Tensor:
@@ -163,7 +187,7 @@ class ImputationNet(nn.Module):
         """Return expectation and deviation of all features, (B, features), from raw rows (B, columns)."""
         features, seen = self.known(raw)
         linear, variance = self.factors(features, seen)
-        linear = linear.to(features.dtype)
+        linear = self.bounded(linear)
         near, inputs = self.plain(features, seen, linear)
         expected = self.expected(linear, near, self.ensemble(inputs).mean(0))
         return expected, self.width * variance.sqrt().to(features.dtype)
