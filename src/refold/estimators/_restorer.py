@@ -57,6 +57,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     `refold.pretrained` gives one that was trained on photographs already.
 
+    Rows (a table of any library, an array of shape (n, columns), or a file of either) are learned too, to fill their
+    missing cells; of the parameters only `steps`, `threads`, `random_state` and `verbose` concern them.
+
     Parameters
     ----------
     {parameters}
@@ -64,6 +67,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
     Attributes
     ----------
     net_ : RestorationNet
+        Of pictures.
+    table_ : TableRestorer
+        Of a table; then there is neither `net_` nor `kind_`.
     kind_ : DamageKind
         What the damage does: whether it is noise, loses pixels, keeps the others.
     n_steps_ : int
@@ -92,7 +98,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
         Parameters
         ----------
-        X : str, path, ndarray or list of ndarray
+        X : str, path, ndarray, list of ndarray, or table
             A folder of pictures, or pictures of shape (H, W) or (H, W, 3), of any sizes; uint8, uint16, or floats of
             0 to 1.
         y : str, path, ndarray or list of ndarray, optional

@@ -34,7 +34,8 @@ Array = NDArray[Any]
 Told = Callable[[int, int], None]
 
 _FEWEST = 5
-_KNOWN = 0.5  # a column of texts is filled where this share of its cells is among its categories
+_KNOWN = 0.5  # a column of texts is filled where this share of its cells is among its categories,
+_DIFFERENT, _FEW = 0.5, 10  # and where its categories are not more than this share of its cells, or few
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +273,8 @@ def _left_alone(adapter: Adapter, source: Source, numbers: Array) -> tuple[int, 
     names = _names(adapter)
     holds = (~missing_cells(source.values, names)).sum(axis=0)
     known = (~_nan(numbers)).sum(axis=0)
-    left = tuple(int(place) for place in np.flatnonzero((known == 0) | (known < _KNOWN * holds)))
+    rare = np.array(adapter.n_categories) > np.maximum(_FEW, _DIFFERENT * holds)
+    left = tuple(int(place) for place in np.flatnonzero((known == 0) | (known < _KNOWN * holds) | rare))
     if left:
         shown = ", ".join(repr(names[place]) if names else str(place) for place in left[:8])
         warnings.warn(
