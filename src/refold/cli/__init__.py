@@ -1,9 +1,10 @@
 """The program ``refold``."""
 
-from refold.cli import _picture_commands
+from refold.cli import _picture_commands, _table_commands
 from refold.cli._app import app, main
 from refold.cli._page_of_help import program_page
 
 _picture_commands.add_to(app)
+_table_commands.add_to(app)
 
 __all__ = ["app", "main", "program_page"]

@@ -62,7 +62,8 @@ def fit(
             metavar="encode|detect|camera|restore",
             help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not; "
             "camera: the frames of a fixed camera, for refold watch; restore: to take a damage (--corruption) off "
-            "pictures, for refold denoise and refold inpaint.",
+            "pictures, for refold denoise and refold inpaint; of a table, to fill its missing cells, for refold "
+            "fill.",
         ),
     ] = "encode",
     whole: Annotated[

@@ -108,6 +108,8 @@ def _describe_camera(file: str, header: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
     spec = header["spec"]
+    if header.get("kind_of_data") == "table":
+        return _describe_table_restorer(file, header)
     return {
         "file": file,
         "kind": "Restorer",
@@ -119,6 +121,22 @@ def _describe_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
         "widths": ", ".join(map(str, spec["widths"])),
         "steps": header["fitted"]["n_steps_"],
         "parameters": header["parameters"],
+    }
+
+
+def _describe_table_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "file": file,
+        "kind": "Restorer",
+        "format": header["format"],
+        "bytes": Path(file).stat().st_size,
+        "versions": header["versions"],
+        "records": _record_text(header["adapter"]),
+        "undoes": "missing cells",
+        "rows_compared_with": header["spec"]["references"],
+        "steps": header["fitted"]["n_steps_"],
+        "parameters": header["parameters"],
+        "columns": header["adapter"].get("columns", []),
     }
 
 

@@ -17,7 +17,7 @@ from refold.cli._commands import check_options, check_output
 from refold.cli._guides import Guide, MaskGuide, no_guide
 from refold.cli._picture_jobs import PictureJob, Writing, check_free, mask_path, page_of, picture_jobs, write_mask
 from refold.cli._talk import say, working_progress
-from refold.data import PictureFile, read_picture_file, write_picture_file
+from refold.data import PictureFile, Source, is_picture, open_source, read_picture_file, write_picture_file
 from refold.estimators import Restoration, Restorer, RestorerParameters, load, pretrained
 
 _SKIPPED = (DataError, OSError, MemoryError, RuntimeError)  # the last one is how torch says that memory is lacking
@@ -78,12 +78,17 @@ def fit_restorer(
     quiet: bool,
     whole: str | None = None,
 ) -> dict[str, Any]:
-    """Learn to take a damage off the pictures of a folder, and save the restorer.
+    """Learn to take a damage off the pictures of a folder, or to fill a table, and save the restorer.
 
     With `whole`, a folder of the same pictures without damage, those of `data` are the damaged ones.
     """
     check_output(output, (".safetensors",))
     check_options(parameters, RestorerParameters, "restore")
+    table = _table_in(data) if whole is None else None
+    if table is not None:
+        from refold.cli._filling_tables import fit_table_restorer
+
+        return fit_table_restorer(table, output, drop, parameters, quiet)
     if drop:
         raise ParameterError("--drop names a column of a table, and a restorer learns from pictures")
     model = Restorer(**parameters, verbose=0 if quiet else 1)
@@ -101,6 +106,14 @@ def fit_restorer(
         verb = "inpaint PICTURES --mask MASKS" if model.kind_.loses else "denoise PICTURES"
         say(f"wrote {output}; use it with: refold {verb} -m {output} -o FOLDER")
     return {"model": str(output), "corruption": str(model.corruption), "steps": model.n_steps_, "seconds": seconds}
+
+
+def _table_in(data: str) -> Source | None:
+    """Return opened rows, or None where the data are pictures."""
+    if Path(data).is_dir() or is_picture(Path(data)):
+        return None
+    source = open_source(data)
+    return source if source.frame is not None or source.values.ndim == 2 else None
 
 
 def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> dict[str, Any]:
@@ -154,9 +167,10 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
     if wishes.model is None:
         return pretrained(name)
     model = load(wishes.model)
-    if not isinstance(model, Restorer):
+    if not isinstance(model, Restorer) or hasattr(model, "table_"):
         raise ModelFileError(
-            f"{wishes.model.name!r} is no restorer; make one with: refold fit FOLDER --for restore -o m.safetensors"
+            f"{wishes.model.name!r} is no restorer of pictures; make one with: refold fit FOLDER --for restore "
+            "-o m.safetensors"
         )
     return model
 
@@ -167,7 +181,7 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
 def _restored(restorer: Restorer, file: PictureFile, job: PictureJob, wishes: RestoreWishes) -> Restoration:
     tiles = restorer.tiles_of(file.pixels, wishes.max_memory)
     with working_progress(tiles, wishes.quiet or tiles == 1) as advance:
-        return restorer.restoration(
+        restoration: Restoration = restorer.restoration(
             file.pixels,
             strength=wishes.strength,
             noise=None if wishes.sigma is None else wishes.sigma / _LEVELS,
@@ -176,6 +190,7 @@ def _restored(restorer: Restorer, file: PictureFile, job: PictureJob, wishes: Re
             told=lambda: advance(1),
             **wishes.guide(job.name, file),
         )
+        return restoration
 
 
 def _write(file: PictureFile, restoration: Restoration, job: PictureJob, wishes: RestoreWishes) -> None:

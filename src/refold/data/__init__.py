@@ -4,6 +4,7 @@ from refold.data._adapters import Adapter, adapter_from_json, fit_adapter
 from refold.data._arrays import ArrayAdapter
 from refold.data._chunk_writing import RecordWriter
 from refold.data._frames_of_camera import Camera, Frame, in_order, open_camera, time_of_name, without_secrets
+from refold.data._missing_cells import missing_cells, with_cells
 from refold.data._opening import open_source
 from refold.data._picture_file import PictureFile, read_picture_file, write_picture_file
 from refold.data._picture_list import Pictures, open_pictures, pictures_in
@@ -36,6 +37,7 @@ __all__ = [
     "in_memory_bytes",
     "in_order",
     "is_picture",
+    "missing_cells",
     "open_camera",
     "open_pictures",
     "open_source",
@@ -45,6 +47,7 @@ __all__ = [
     "read_picture_file",
     "save_picture",
     "time_of_name",
+    "with_cells",
     "without_secrets",
     "write_picture_file",
     "write_records",

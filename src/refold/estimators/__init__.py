@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         with_times,
     )
     from refold.estimators._storage import inspect_file, load
+    from refold.estimators._table_restoring import TableRestoration
     from refold.scores import binomial_limits
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Restoration",
     "Restorer",
     "RestorerParameters",
+    "TableRestoration",
     "binomial_limits",
     "chunk_rows",
     "export",
@@ -88,6 +90,7 @@ __getattr__, __dir__ = lazy_names(
         "DamageKind": "._learning_to_restore",
         "Restoration": "._picture_restoring",
         "Restorer": "._restorer",
+        "TableRestoration": "._table_restoring",
         "pretrained": "._restorer",
         "binomial_limits": "refold.scores",
         "chunk_rows": "._records",

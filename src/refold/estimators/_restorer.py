@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 import refold
-from refold._errors import ModelFileError, ParameterError, nearest
+from refold._errors import DataError, ModelFileError, ParameterError, nearest
 from refold._parameters import check_parameters, documented
+from refold.data import Source
 from refold.estimators._learning_to_restore import (
     DamageKind,
     channels_of,
@@ -29,6 +30,8 @@ from refold.estimators._learning_to_restore import (
 )
 from refold.estimators._parameters import RestorerParameters
 from refold.estimators._picture_restoring import Restoration, Wishes, restored_picture, tiling_of
+from refold.estimators._table_learning import TablePlan
+from refold.estimators._table_restoring import TableRestoration, TableRestorer, opened_table
 from refold.files import ModelFile, read_model_file, write_model_file
 from refold.nets import RestorationNet, RestorationSpec
 from refold.objectives import describe, parse_corruption
@@ -54,6 +57,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     `refold.pretrained` gives one that was trained on photographs already.
 
+    Rows (a table of any library, an array of shape (n, columns), or a file of either) are learned too, to fill their
+    missing cells; of the parameters only `steps`, `threads`, `random_state` and `verbose` concern them.
+
     Parameters
     ----------
     {parameters}
@@ -61,6 +67,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
     Attributes
     ----------
     net_ : RestorationNet
+        Of pictures.
+    table_ : TableRestorer
+        Of a table; then there is neither `net_` nor `kind_`.
     kind_ : DamageKind
         What the damage does: whether it is noise, loses pixels, keeps the others.
     n_steps_ : int
@@ -84,13 +93,14 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     net_: RestorationNet
     kind_: DamageKind
+    table_: TableRestorer
 
     def fit(self, X: Any, y: Any = None) -> "Restorer":
         """Learn from whole pictures, which are damaged on purpose; or from pairs of damaged and whole ones.
 
         Parameters
         ----------
-        X : str, path, ndarray or list of ndarray
+        X : str, path, ndarray, list of ndarray, or table
             A folder of pictures, or pictures of shape (H, W) or (H, W, 3), of any sizes; uint8, uint16, or floats of
             0 to 1.
         y : str, path, ndarray or list of ndarray, optional
@@ -109,6 +119,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             If there is no corruption to undo.
         """
         check_parameters(self)
+        table = opened_table(X)
+        if table is not None:
+            return self._fit_table(table)
         corruption = parse_corruption(self.corruption)
         if y is None and corruption is None:
             raise ParameterError("a restorer needs a corruption to undo, such as corruption='gaussian(0.2)'")
@@ -122,6 +135,27 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             assert corruption is not None
             draw = examples_of(crops, corruption, kind)
         return self._learn(draw, self._spec(channels, kind), kind, self._identity(damaged + whole, y is not None))
+
+    def _fit_table(self, table: Source) -> "Restorer":
+        defaults = TablePlan()
+        plan = TablePlan(
+            steps=defaults.steps if self.steps == "auto" else int(self.steps),
+            threads=defaults.threads if self.threads == "auto" else int(self.threads),
+            seed=int(np.random.default_rng(self.random_state).integers(1 << 31)),
+        )
+        with working_bar(1, bool(self.verbose), "learning to fill") as bar:
+            learned = TableRestorer.learn(table, plan, bar(0))
+        self._forget()
+        self.table_, self.n_steps_, self.n_features_in_ = learned, plan.steps, learned.adapter.shape[0]
+        self.stopped_ = "steps"
+        if learned.columns:
+            self.feature_names_in_ = np.array(learned.columns, dtype=np.object_)
+        return self
+
+    def _forget(self) -> None:
+        """Leave nothing of an earlier `fit` to other kinds of data."""
+        for name in ("net_", "kind_", "table_", "stopped_", "n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
 
     def _spec(self, channels: int, kind: DamageKind) -> RestorationSpec:
         widths = tuple(map(int, self.widths))
@@ -151,7 +185,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             At its end; its network is put into its final state.
         kind : DamageKind
         """
-        self.net_, self.n_steps_, self.kind_ = training.finish(), training.step, kind
+        net = training.finish()
+        self._forget()
+        self.net_, self.n_steps_, self.kind_ = net, training.step, kind
         self.stopped_ = "interrupted" if training.interrupted else "steps"
         return self
 
@@ -185,10 +221,10 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         noise: float | None = None,
         self_ensemble: bool = False,
         max_memory: int | str | None = None,
-    ) -> Array:
-        """Return a picture without its damage; see `restoration`."""
-        wishes = Wishes(mask, strength, noise, self_ensemble, max_memory)
-        return self._restoration(picture, wishes).picture
+    ) -> Any:
+        """Return a picture without its damage, or a table without missing cells; see `restoration`."""
+        found = self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory))
+        return found.table if isinstance(found, TableRestoration) else found.picture
 
     def restoration(
         self,
@@ -200,14 +236,14 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         self_ensemble: bool = False,
         max_memory: int | str | None = None,
         told: Callable[[], None] | None = None,
-    ) -> Restoration:
-        """Take the damage off one picture of any size.
+    ) -> Any:
+        """Take the damage off one picture of any size, or fill the missing cells of a table.
 
         Parameters
         ----------
         picture : ndarray of shape (H, W) or (H, W, channels)
             Grey, RGB or CMYK; uint8, uint16 or floats. Floats are thought to lie in 0 to 1, or in 0 to their maximum
-            where that is larger.
+            where that is larger. Of a restorer that was fitted on a table: a table, or its file, and no wishes.
         mask : ndarray of shape (H, W), bool or integers, optional
             True, or not 0, where pixels are lost; for restorers of damage that loses them. In a picture of floats
             pixels that are NaN are lost too.
@@ -225,7 +261,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
         Returns
         -------
-        restoration : Restoration
+        restoration : Restoration or TableRestoration
+            Of a table: the filled one, and for every filled cell of numbers a standard deviation, of categories the
+            probability of the chosen one.
 
         Raises
         ------
@@ -236,9 +274,19 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         """
         return self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory, told))
 
-    def _restoration(self, picture: Any, wishes: Wishes) -> Restoration:
+    def _restoration(self, picture: Any, wishes: Wishes) -> Restoration | TableRestoration:
         check_is_fitted(self)
+        if hasattr(self, "table_"):
+            return self._table_restoration(picture, wishes)
         return restored_picture(self.net_, self.kind_, picture, wishes)
+
+    def _table_restoration(self, X: Any, wishes: Wishes) -> TableRestoration:
+        if wishes.mask is not None or replace(wishes, mask=None) != Wishes():
+            raise ParameterError("mask, strength, noise, self_ensemble, max_memory and told are for pictures only")
+        table = opened_table(X)
+        if table is None:
+            raise DataError("this restorer was fitted on a table; give a table, an array (n, columns) or its file")
+        return self.table_.restoration(table)
 
     def tiles_of(self, picture: Array, max_memory: int | str | None = None) -> int:
         """Return after how many tiles a picture is done."""
@@ -247,7 +295,13 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         return rounds * tiling_of(self.net_.spec, max_memory).count(*picture.shape[:2])
 
     def transform(self, X: Any) -> Any:
-        """Return pictures without their damage: an array (n, H, W[, 3]) or a list of pictures, as they were given."""
+        """Return pictures without their damage: an array (n, H, W[, 3]) or a list of pictures, as they were given.
+
+        A table comes back in its own container with its missing cells filled; all others are bit for bit the same.
+        """
+        check_is_fitted(self)
+        if hasattr(self, "table_"):
+            return self.restore(X)
         restored = [self.restore(picture) for picture in X]
         return np.stack(restored) if isinstance(X, np.ndarray) else restored
 
@@ -260,17 +314,23 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         ----------
         path : path-like
         half : bool, default=False
-            Weights of two bytes each: half the size, and a difference of about 0.001 dB.
+            Weights of two bytes each: half the size, and a difference of about 0.001 dB. Not of tables.
         """
         check_is_fitted(self)
         versions = {"refold": refold.__version__, "torch": torch.__version__, "python": platform.python_version()}
         parameters = {name: value for name, value in self.get_params().items() if name not in _OF_A_RUN}
         parameters["corruption"] = describe(parse_corruption(self.corruption)) or "gaussian(0.2)"
-        parameters["widths"] = list(self.net_.spec.widths)
+        parameters["widths"] = [int(width) for width in self.widths]
         for name in ("blocks", "batch_size", "crop"):
             parameters[name] = int(parameters[name])
         for name in ("steps", "threads"):
             parameters[name] = value if (value := parameters[name]) == "auto" else int(value)
+        if hasattr(self, "table_"):
+            fitted = {"fitted": {"n_steps_": self.n_steps_}, "kind_of_data": "table"}
+            header = {"versions": versions, "parameters": parameters, **fitted, **self.table_.to_header()}
+            write_model_file(ModelFile(type(self).__name__, header, self.table_.net.state_dict()), path)
+            return
+        parameters["widths"] = list(self.net_.spec.widths)
         header = {
             "versions": versions,
             "parameters": parameters,
@@ -281,7 +341,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         write_model_file(ModelFile(type(self).__name__, header, tensors), path)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
+        return hasattr(self, "net_") or hasattr(self, "table_")
 
 
 def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
@@ -321,6 +381,8 @@ def rebuild_restorer(file: ModelFile, name: str, device: str) -> Restorer:
     parameters["widths"] = tuple(parameters["widths"])
     model = Restorer(**parameters)
     check_parameters(model)
+    if file.header.get("kind_of_data") == "table":
+        return _with_table(model, file, name)
     spec = RestorationSpec.from_json(file.header["spec"])
     with torch.device("meta"):
         net = spec.build()
@@ -338,4 +400,13 @@ def rebuild_restorer(file: ModelFile, name: str, device: str) -> Restorer:
     fitted = file.header["fitted"]
     kind = fitted.get("kind_", {"noise": fitted.get("noise_", False)})  # the second form is of version 0.1
     model.kind_, model.n_steps_ = DamageKind(**{key: bool(kind[key]) for key in kind}), int(fitted["n_steps_"])
+    return model
+
+
+def _with_table(model: Restorer, file: ModelFile, name: str) -> Restorer:
+    table = TableRestorer.from_file(file.header, file.tensors, name)
+    model.table_, model.n_features_in_ = table, table.adapter.shape[0]
+    model.n_steps_ = int(file.header["fitted"]["n_steps_"])
+    if table.columns:
+        model.feature_names_in_ = np.array(table.columns, dtype=np.object_)
     return model

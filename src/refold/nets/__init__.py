@@ -13,7 +13,9 @@ from refold.nets._build import (
 from refold.nets._camera_net import CameraNet
 from refold.nets._components import start_from_components
 from refold.nets._ensemble import Ensemble, EnsembleSpec
+from refold.nets._factors import Factors, fit_factors
 from refold.nets._filling import filled_smoothly
+from refold.nets._imputation_net import ImputationNet, ImputationSpec, Neighbours
 from refold.nets._net import AutoencoderNet
 from refold.nets._picture_net import PictureNet, SmallPictureNet
 from refold.nets._restoration_net import RestorationNet, RestorationSpec
@@ -28,8 +30,12 @@ __all__ = [
     "ColumnScaling",
     "Ensemble",
     "EnsembleSpec",
+    "Factors",
     "GridScaling",
+    "ImputationNet",
+    "ImputationSpec",
     "Moments",
+    "Neighbours",
     "NetSpec",
     "PictureNet",
     "RestorationNet",
@@ -42,6 +48,7 @@ __all__ = [
     "default_hidden",
     "feature_shape_of",
     "filled_smoothly",
+    "fit_factors",
     "make_scaling",
     "measure_scale",
     "parameter_count",
