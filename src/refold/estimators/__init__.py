@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         reasons_of,
         with_times,
     )
+    from refold.estimators._shared_mark import Mark, shared_mark
     from refold.estimators._storage import inspect_file, load
     from refold.scores import binomial_limits
 
@@ -52,6 +53,7 @@ __all__ = [
     "ExportReport",
     "FalseAlarms",
     "JudgedFrame",
+    "Mark",
     "PCABaseline",
     "PointScore",
     "Restoration",
@@ -67,6 +69,7 @@ __all__ = [
     "memory_for_records",
     "pretrained",
     "reasons_of",
+    "shared_mark",
     "with_times",
 ]
 
@@ -88,6 +91,8 @@ __getattr__, __dir__ = lazy_names(
         "DamageKind": "._learning_to_restore",
         "Restoration": "._picture_restoring",
         "Restorer": "._restorer",
+        "Mark": "._shared_mark",
+        "shared_mark": "._shared_mark",
         "pretrained": "._restorer",
         "binomial_limits": "refold.scores",
         "chunk_rows": "._records",
