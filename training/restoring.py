@@ -45,7 +45,11 @@ class Recipe:
 
 
 def train_from_command_line(
-    description: str | None, recipe: Recipe, examples: Callable[[list[np.ndarray]], DrawExamples]
+    description: str | None,
+    recipe: Recipe,
+    examples: Callable[[list[np.ndarray]], DrawExamples],
+    own: argparse.ArgumentParser | None = None,
+    options: argparse.Namespace | None = None,
 ) -> None:
     """Read the options, train, and write the restorer in half precision.
 
@@ -56,8 +60,16 @@ def train_from_command_line(
     recipe : Recipe
     examples : callable
         From photographs to a source of examples.
+    own : ArgumentParser, optional
+        Options of the script's own, without ``--help``.
+    options : Namespace, optional
+        Where all options go, before `examples` is called.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[] if own is None else [own],
+    )
     parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=recipe.steps)
@@ -66,7 +78,7 @@ def train_from_command_line(
     parser.add_argument("--begin-with", type=Path, metavar="FILE.safetensors")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.safetensors")
-    options = parser.parse_args()
+    options = parser.parse_args(namespace=options)
     photos = read_photos(options.photos)
     plan = RestorationPlan(
         options.steps, recipe.batch_size, recipe.rate, recipe.decay_from, options.threads, options.seed

@@ -8,6 +8,8 @@ from refold.nets import RestorationSpec
 
 SPEC = RestorationSpec(channels=1, widths=(4, 6, 8), blocks=1)
 
+FINDING = RestorationSpec(1, (4, 4), 2, finds=True, gains=True, bias=True)
+
 
 def random_net(spec=SPEC):
     torch.manual_seed(0)
@@ -33,18 +35,33 @@ def test_an_untrained_network_leaves_pictures_as_they_are():
     assert torch.equal(RestorationSpec(3, (4, 6), 1).build()(picture), picture)
 
 
+def test_what_finds_damage_says_where_and_begins_with_nothing():
+    picture = torch.rand(1, 3, 20, 20)
+    answer = RestorationSpec(3, (4, 6), 1, finds=True, gains=True, bias=True).build()(picture)
+    assert answer.shape == (1, 4, 20, 20)
+    assert torch.equal(answer[:, :3], picture) and not answer[:, 3:].any()
+
+
+def test_a_gain_stretches_the_pictures_own_contrast():
+    """What one number for all pixels of a place can do: all channels farther from the middle by the same factor."""
+    spec = RestorationSpec(3, (4,), 0, gains=True, bias=True)
+    net, picture = spec.build(), torch.rand(1, 3, 8, 8)
+    net.tail.bias.data[4 * spec.channels :] = 1.5  # the last plane, at the four places of a block
+    torch.testing.assert_close(net(picture) - 0.5, 2.5 * (picture - 0.5))
+
+
 def test_twice_the_contrast_is_twice_the_answer():
     net, picture = random_net(), torch.rand(1, 1, 24, 32, dtype=torch.float64)
     torch.testing.assert_close(net(2 * picture), 2 * net(picture))
 
 
-@pytest.mark.parametrize("spec", [SPEC, RestorationSpec(1, (4, 4), 2), RestorationSpec(1, (4,), 3)])
+@pytest.mark.parametrize("spec", [SPEC, RestorationSpec(1, (4, 4), 2), RestorationSpec(1, (4,), 3), FINDING])
 def test_nothing_beyond_the_reach_matters_and_much_within_it_does(spec):
     net, middle, side = random_net(spec), 2 * spec.reach, 4 * spec.reach
     plain = torch.rand(1, 1, side, side, dtype=torch.float64)
     changed = plain.clone()
     changed[..., middle, middle] += 1
-    moved = (net(changed) - net(plain))[0, 0].abs().nonzero() - middle
+    moved = (net(changed) - net(plain))[0].abs().amax(0).nonzero() - middle
     assert int(moved.abs().max()) <= spec.reach
     assert int(moved.abs().max()) > 0.7 * spec.reach
 

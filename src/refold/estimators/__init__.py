@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         reasons_of,
         with_times,
     )
+    from refold.estimators._shared_mark import Mark, shared_mark
     from refold.estimators._storage import inspect_file, load
     from refold.estimators._table_restoring import TableRestoration
     from refold.scores import binomial_limits
@@ -53,6 +54,7 @@ __all__ = [
     "ExportReport",
     "FalseAlarms",
     "JudgedFrame",
+    "Mark",
     "PCABaseline",
     "PointScore",
     "Restoration",
@@ -69,6 +71,7 @@ __all__ = [
     "memory_for_records",
     "pretrained",
     "reasons_of",
+    "shared_mark",
     "with_times",
 ]
 
@@ -91,6 +94,8 @@ __getattr__, __dir__ = lazy_names(
         "Restoration": "._picture_restoring",
         "Restorer": "._restorer",
         "TableRestoration": "._table_restoring",
+        "Mark": "._shared_mark",
+        "shared_mark": "._shared_mark",
         "pretrained": "._restorer",
         "binomial_limits": "refold.scores",
         "chunk_rows": "._records",

@@ -16,7 +16,7 @@ from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._memory import free_memory
 from refold.data import Pictures, open_pictures
 from refold.estimators._picture_planes import checked_picture
-from refold.objectives import Corruption, Gaussian
+from refold.objectives import Both, Corruption, Either, Gaussian, Watermark
 from refold.train import (
     UNIT,
     DrawExamples,
@@ -25,12 +25,14 @@ from refold.train import (
     changed_pixels,
     damaged_examples,
     lost_pixels,
+    marked_examples,
     noise_of_many_levels,
 )
 
 Array = NDArray[Any]
 
 _STRONGER = 1.25  # times the given noise is the strongest that is trained on
+_CROPS_ACROSS = 4  # is how far pictures reach on which marks are laid
 _PROBED = 8  # crops that are damaged to see what a corruption does
 
 
@@ -46,11 +48,14 @@ class DamageKind:
         Pixels are lost, and it must be told which.
     keeps : bool
         All other pixels are as they were.
+    finds : bool
+        It covers some places, which the network must find: nothing else is changed.
     """
 
     noise: bool = False
     loses: bool = False
     keeps: bool = False
+    finds: bool = False
 
 
 def kind_of(corruption: Corruption | None, crops: PictureCrops) -> DamageKind:
@@ -74,19 +79,36 @@ def kind_of(corruption: Corruption | None, crops: PictureCrops) -> DamageKind:
             "return pictures of the same shape, of floats"
         )
     lost = damaged.isnan()
+    if _lays_marks(corruption):
+        return DamageKind(finds=True)
     changed = bool((damaged[~lost] != whole[~lost]).any())
     if not changed and not bool(lost.any()):
         raise ParameterError(f"corruption={corruption!r} damaged nothing in {_PROBED} crops; make it stronger")
     return DamageKind(loses=bool(lost.any()), keeps=not changed)
 
 
-def examples_of(crops: PictureCrops, corruption: Corruption, kind: DamageKind) -> DrawExamples:
-    """Return examples of crops that are damaged on purpose."""
+def _lays_marks(corruption: Corruption) -> bool:
+    """Say whether a corruption lays marks over pictures and does nothing else."""
+    if isinstance(corruption, Both | Either):
+        return _lays_marks(corruption.first) and _lays_marks(corruption.second)
+    return isinstance(corruption, Watermark)
+
+
+def examples_of(crops: PictureCrops, corruption: Corruption, kind: DamageKind, side: int) -> DrawExamples:
+    """Return examples of crops that are damaged on purpose, and then cut to `side` where damage is found."""
+    if kind.finds:
+        return marked_examples(crops, corruption, side)
     if isinstance(corruption, Gaussian):
         return damaged_examples(crops, noise_of_many_levels(_STRONGER * corruption.share))
     if kind.loses:
         return damaged_examples(crops, lost_pixels(corruption) if kind.keeps else lost_pixels(corruption, 1.0))
     return damaged_examples(crops, changed_pixels(corruption))
+
+
+def large_side(pictures: Sequence[Array], crop: int) -> int:
+    """Return the side of the crops on which marks are laid: of most pictures nearly all, for marks of their sizes."""
+    shorter = int(np.median([min(picture.shape[:2]) for picture in pictures]))
+    return max(crop, min(shorter, _CROPS_ACROSS * crop))
 
 
 def pair_examples(damaged: Sequence[Array], whole: Sequence[Array], side: int, channels: int) -> DrawExamples:

@@ -88,7 +88,7 @@ def restored_picture(net: RestorationNet, kind: DamageKind, picture: Any, wishes
     if lost is not None and kind.keeps and not lost.any():
         return Restoration(pixels.copy(), None, False, lost)
     planes = PicturePlanes.of(pixels, opponent=False)
-    restored = _restored(net, planes.values, lost, wishes)
+    restored = restored_planes(net, planes.values, lost, wishes)
     places = lost if kind.keeps else None
     result = planes.less(np.subtract(planes.values, restored, out=restored), wishes.strength)
     if places is not None:
@@ -101,7 +101,7 @@ def _denoised(net: RestorationNet, picture: Any, wishes: Wishes) -> Restoration:
     found = noise_deviation(planes.channels(rows) for rows in bands(planes.values))
     if wishes.noise is None and (found is None or found < _CLEAN):
         return Restoration(np.array(picture), found, False)
-    taken = _restored(net, planes.values, None, wishes)
+    taken = restored_planes(net, planes.values, None, wishes)
     np.subtract(planes.values, taken, out=taken)
     if wishes.noise is None and _is_texture(taken):
         return Restoration(np.array(picture), found, False)
@@ -160,7 +160,7 @@ def checked_mask(mask: Any, size: tuple[int, ...]) -> Mask:
 # --- through the network -------------------------------------------------------------------------------------------
 
 
-def _restored(net: RestorationNet, values: Planes, lost: Mask | None, wishes: Wishes) -> Planes:
+def restored_planes(net: RestorationNet, values: Planes, lost: Mask | None, wishes: Wishes) -> Planes:
     """Return planes (planes, H, W) restored, one after the other where the network takes one."""
     tiling = tiling_of(net.spec, wishes.max_memory)
     given = values

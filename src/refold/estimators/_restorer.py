@@ -24,12 +24,14 @@ from refold.estimators._learning_to_restore import (
     checksum,
     examples_of,
     kind_of,
+    large_side,
     pair_examples,
     pairs_of,
     pictures_of,
 )
 from refold.estimators._parameters import RestorerParameters
 from refold.estimators._picture_restoring import Restoration, Wishes, restored_picture, tiling_of
+from refold.estimators._picture_unmarking import unmarked_picture
 from refold.estimators._table_learning import TablePlan
 from refold.estimators._table_restoring import TableRestoration, TableRestorer, opened_table
 from refold.files import ModelFile, read_model_file, write_model_file
@@ -49,6 +51,7 @@ Array = NDArray[Any]
 PRETRAINED = ("denoise", "inpaint")
 _OF_A_RUN = ("checkpoint", "random_state")  # never in a file
 _STEPS = 2_000
+_FINDING_RATE = 0.3  # times the usual rate: at that, finding marks was unlearned as fast as it was learned
 
 
 @documented
@@ -133,7 +136,9 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             draw = pair_examples(damaged, whole, self.crop, channels)
         else:
             assert corruption is not None
-            draw = examples_of(crops, corruption, kind)
+            if kind.finds:
+                crops = PictureCrops(whole, large_side(whole, self.crop), channels)
+            draw = examples_of(crops, corruption, kind, self.crop)
         return self._learn(draw, self._spec(channels, kind), kind, self._identity(damaged + whole, y is not None))
 
     def _fit_table(self, table: Source) -> "Restorer":
@@ -159,12 +164,14 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     def _spec(self, channels: int, kind: DamageKind) -> RestorationSpec:
         widths = tuple(map(int, self.widths))
-        return RestorationSpec(channels, widths, int(self.blocks), guides=int(kind.loses)).checked()
+        blocks, found = int(self.blocks), kind.finds
+        spec = RestorationSpec(channels, widths, blocks, int(kind.loses), finds=found, gains=found, bias=found)
+        return spec.checked()
 
     def _learn(
         self, draw: DrawExamples, spec: RestorationSpec, kind: DamageKind, identity: dict[str, Any]
     ) -> "Restorer":
-        plan = self._plan()
+        plan = self._plan(kind.finds)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
             net = spec.build()
@@ -191,11 +198,12 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         self.stopped_ = "interrupted" if training.interrupted else "steps"
         return self
 
-    def _plan(self) -> RestorationPlan:
+    def _plan(self, finds: bool = False) -> RestorationPlan:
         threads = torch.get_num_threads() if self.threads == "auto" else int(self.threads)
         steps = _STEPS if self.steps == "auto" else int(self.steps)
         seed = int(np.random.default_rng(self.random_state).integers(1 << 31))
-        return RestorationPlan(steps, self.batch_size, self.learning_rate, threads=threads, seed=seed)
+        rate = self.learning_rate * (_FINDING_RATE if finds else 1)
+        return RestorationPlan(steps, self.batch_size, rate, threads=threads, seed=seed)
 
     def _identity(self, pictures: list[Array], pairs: bool) -> dict[str, Any]:
         """Return what a checkpoint must be of, in words."""
@@ -278,6 +286,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         check_is_fitted(self)
         if hasattr(self, "table_"):
             return self._table_restoration(picture, wishes)
+        if self.kind_.finds:
+            return unmarked_picture(self.net_, picture, wishes)
         return restored_picture(self.net_, self.kind_, picture, wishes)
 
     def _table_restoration(self, X: Any, wishes: Wishes) -> TableRestoration:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from refold._errors import ParameterError
 
 _CHANNELS = (1, 3)
+_MIDDLE = 0.5  # value that a gain leaves as it is
 _MOST_LEVELS, _WIDEST, _MOST_BLOCKS, _MOST_GUIDES = 6, 1024, 16, 8
 
 
@@ -30,6 +31,9 @@ class RestorationSpec:
         Planes beside the picture that tell more of it, such as which pixels are known.
     finds : bool
         Whether one more plane says where the damage is.
+    gains : bool
+        Whether one more plane says how much stronger the picture's own values become: what lies under something half
+        transparent has lost contrast, and texture comes back by one number where it would take one for each pixel.
     bias : bool
         Whether layers add constants; networks against noise are better without.
     """
@@ -39,6 +43,7 @@ class RestorationSpec:
     blocks: int = 2
     guides: int = 0
     finds: bool = False
+    gains: bool = False
     bias: bool = False
 
     @property
@@ -88,6 +93,7 @@ class RestorationSpec:
             and type(self.guides) is int
             and 0 <= self.guides <= _MOST_GUIDES
             and type(self.finds) is bool
+            and type(self.gains) is bool
             and type(self.bias) is bool
         )
         if not sound:
@@ -117,7 +123,8 @@ class RestorationBlock(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         nn.init.orthogonal_(self.first.weight, 0.5)
-        nn.init.zeros_(self.second.weight)
+        for zero in self.second.parameters():
+            nn.init.zeros_(zero)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape."""
@@ -147,11 +154,12 @@ class RestorationNet(nn.Module):
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=bias) for fine, coarse in pairs)
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=bias) for fine, coarse in pairs)
-        self.tail = nn.Conv2d(widths[0], 4 * (spec.channels + spec.finds), 3, padding=1, bias=bias)
+        self.tail = nn.Conv2d(widths[0], 4 * (spec.channels + spec.finds + spec.gains), 3, padding=1, bias=bias)
         for layers, gain in (([self.head], 0.5), (self.down, 1.0), (self.up, 0.5)):
             for layer in layers:
                 nn.init.orthogonal_(next(layer.parameters()), gain)
-        nn.init.zeros_(self.tail.weight)
+        for zero in self.tail.parameters():
+            nn.init.zeros_(zero)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return whole pictures of damaged ones, 0 to 1, of any size.
@@ -171,7 +179,9 @@ class RestorationNet(nn.Module):
         damage = self._damage(padded)[..., :height, :width]
         channels = self.spec.channels
         whole = pictures[:, :channels] - damage[:, :channels]
-        return torch.cat([whole, damage[:, channels:]], 1) if self.spec.finds else whole
+        if self.spec.gains:
+            whole = whole + damage[:, -1:] * (pictures[:, :channels] - _MIDDLE)
+        return torch.cat([whole, damage[:, channels : channels + 1]], 1) if self.spec.finds else whole
 
     def _damage(self, pictures: Tensor) -> Tensor:
         first = maps = self.head(functional.pixel_unshuffle(pictures, 2))

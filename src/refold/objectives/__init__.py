@@ -26,6 +26,7 @@ from refold.objectives._picture_corruptions import (
     as_pictures,
     luminance,
 )
+from refold.objectives._watermark import Watermark
 
 __all__ = [
     "ERRORS",
@@ -50,6 +51,7 @@ __all__ = [
     "Sparse",
     "Text",
     "Variational",
+    "Watermark",
     "as_pictures",
     "column_errors",
     "describe",

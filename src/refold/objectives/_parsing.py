@@ -16,6 +16,7 @@ from refold._errors import ParameterError, nearest
 from refold.objectives._corruptions import Both, Corruption, Either, FeatureSwap, Gaussian, Masking, SaltAndPepper
 from refold.objectives._penalties import Contractive, Penalty, Sparse, Variational
 from refold.objectives._picture_corruptions import Blur, Grey, Holes, Jpeg, MissingPixels, Poisson, Scratches, Text
+from refold.objectives._watermark import Watermark
 
 CORRUPTIONS: dict[str, type] = {
     "gaussian": Gaussian,
@@ -30,11 +31,13 @@ CORRUPTIONS: dict[str, type] = {
     "jpeg": Jpeg,
     "blur": Blur,
     "grey": Grey,
+    "watermark": Watermark,
 }
 _ALSO = {"noise": "gaussian", "gray": "grey"}  # other names that people give them
 PENALTIES: dict[str, type] = {"variational": Variational, "sparse": Sparse, "contractive": Contractive}
 
 _ARGUMENT = r"""(?:"[^"]*"|'[^']*'|[^()"',])*"""
+_NAMED = re.compile(r"\s*\w+\s*=")
 _PART = re.compile(rf"\s*([A-Za-z_][\w-]*)\s*(?:\(({_ARGUMENT}(?:,{_ARGUMENT})*)\))?\s*(\+|\||$)")
 
 
@@ -147,19 +150,23 @@ def _make(name: str, arguments: str | None, parameter: str, known: Mapping[str, 
     in_order = [key for key, found in allowed.items() if found.kind is not Parameter.KEYWORD_ONLY]
     values: dict[str, float | str] = {}
     for place, argument in enumerate(_arguments(arguments or "")):
-        key, _, value = argument.rpartition("=") if not argument.startswith(("'", '"')) else ("", "", argument)
+        key, _, value = argument.partition("=") if _NAMED.match(argument) else ("", "", argument)
         key = key.strip() or (in_order[place] if place < len(in_order) else "")
         if key not in allowed:
             takes = f"takes {', '.join(allowed)}" if allowed else "takes nothing"
             raise ParameterError(f"{name}({arguments}) is not possible; {name} {takes}")
         is_text = isinstance(allowed[key].default, str)
-        values[key] = value.strip().strip("'\"") if is_text else _number(value, f"{name}({arguments})")
+        values[key] = _unquoted(value.strip()) if is_text else _number(value, f"{name}({arguments})")
     return known[name](**values)
 
 
 def _arguments(text: str) -> list[str]:
     """Return what stands between the commas that are not in quotes."""
     return [found.strip() for found in re.findall(rf"(?:^|,)({_ARGUMENT})", text)] if text.strip() else []
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def _number(text: str, context: str) -> float:

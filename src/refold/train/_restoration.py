@@ -17,6 +17,7 @@ from refold.nets import RestorationNet
 from refold.train._examples import DrawExamples, Examples
 from refold.train._interrupts import first_interrupt
 from refold.train._machine import this_machine
+from refold.train._marked_examples import changed
 from refold.train._optimizers import AdamW, KernelMuon, Together
 from refold.train._placement import with_threads
 from refold.train._run import prefixed, under
@@ -27,8 +28,7 @@ _KIND = "RestorationCheckpoint"
 _CLIP, _AVERAGED = 1.0, 0.998
 _WARM_UP, _LOWEST_RATE = 100, 1e-3
 _SQUARED_FROM, _SQUARED = 0.7, 10.0  # share of the steps from which on squares are made small, and their weight
-_CHANGED = 1.5 / 255  # what is changed by more is damage that a network which finds damage must find
-_FINDING = 0.05  # weight of finding it
+_FINDING = 0.3  # weight of finding it
 _TOLD_EVERY, _SECURED_EVERY = 10, 200
 
 
@@ -86,6 +86,7 @@ class RestorationTraining:
         self.generator = torch.Generator().manual_seed(plan.seed)
         self.mean = {name: value.clone() for name, value in net.state_dict().items()}
         ends = [*net.head.parameters(), *net.tail.parameters()]
+        ends += [bias for name, bias in net.named_parameters() if bias.ndim == 1 and name[:4] not in ("head", "tail")]
         inner = [weight for weight in net.parameters() if all(weight is not end for end in ends)]
         turned = {id(weight) for layer in net.up for weight in layer.parameters()}
         kernels = KernelMuon(inner, [id(weight) in turned for weight in inner])
@@ -158,8 +159,8 @@ class RestorationTraining:
             loss = _SQUARED * (error.square() * examples.weights).mean()
         if not self.net.spec.finds:
             return loss
-        changed = (examples.given[:, :channels] - examples.whole).abs().amax(1, keepdim=True) > _CHANGED
-        return loss + _FINDING * functional.binary_cross_entropy_with_logits(answer[:, channels:], changed.float())
+        damaged = changed(examples.whole, examples.given[:, :channels]).float()
+        return loss + _FINDING * functional.binary_cross_entropy_with_logits(answer[:, channels:], damaged)
 
     @torch.no_grad()
     def _follow(self) -> None:
