@@ -17,12 +17,64 @@ Guide = Callable[[str, PictureFile], dict[str, Any]]
 
 _ALPHA = "alpha"
 _HALF, _OPAQUE = 0.5, 255
+_COLOURED = 24  # levels between the channels of a pixel, which JPEG makes of no grey one
 _GREY = (0.299, 0.587, 0.114)
 
 
 def no_guide(name: str, file: PictureFile) -> dict[str, Any]:
     """Tell nothing."""
     return {}
+
+
+@dataclass(frozen=True)
+class HintGuide:
+    """Which colours a grey picture has.
+
+    Parameters
+    ----------
+    path : Path
+        A picture with hints, or a folder of them of the same names; pictures without one go without hints.
+    """
+
+    path: Path
+
+    def __call__(self, name: str, file: PictureFile) -> dict[str, Any]:
+        """Return the hints as `Restorer.restoration` wants them."""
+        path = _of_same_name(self.path, name) if self.path.is_dir() else self.path
+        return {} if path is None else {"hints": _read_hints(path)}
+
+
+def hint_guide(told: Path) -> HintGuide:
+    """Return what tells colours.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such file or folder.
+    """
+    if not told.exists():
+        raise ParameterError(f"--hints {str(told)!r} is not there; give a picture with hints, or a folder of them")
+    return HintGuide(told)
+
+
+def _read_hints(path: Path) -> NDArray[np.uint8]:
+    """Return RGBA: a layer as it is; of a picture without transparency what is coloured."""
+    file = read_picture_file(path)
+    pixels = np.rint(_unit(file.pixels) * 255).astype(np.uint8)
+    if pixels.ndim == 2 or pixels.shape[2] != 3:
+        raise DataError(f"{path.name!r} has no colours that could be hints")
+    if file.alpha is not None and file.alpha.min() < _OPAQUE:
+        return np.dstack([pixels, (file.alpha > 0).astype(np.uint8) * np.uint8(255)])
+    coloured = np.ptp(pixels.astype(np.int16), axis=2) > _COLOURED
+    return np.dstack([pixels, coloured.astype(np.uint8) * np.uint8(255)])
+
+
+def _of_same_name(folder: Path, name: str) -> Path | None:
+    stem = Path(name).with_suffix("")
+    for path in picture_files(folder):
+        if path.relative_to(folder).with_suffix("") == stem:
+            return path
+    return None
 
 
 @dataclass(frozen=True)
@@ -98,10 +150,9 @@ class _MasksOfFolder:
     folder: Path
 
     def __call__(self, name: str, file: PictureFile) -> Mask:
-        stem = Path(name).with_suffix("")
-        for path in picture_files(self.folder):
-            if path.relative_to(self.folder).with_suffix("") == stem:
-                return _read_mask(path)
+        path = _of_same_name(self.folder, name)
+        if path is not None:
+            return _read_mask(path)
         raise DataError(f"{str(self.folder)!r} has no mask for {name!r}; a mask has the name of its picture")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from refold._errors import ParameterError
 from refold._parameters import bytes_of
 from refold.cli._options import sigma_of
 from refold.cli._talk import DATA_AT_FAULT, answer, plain_errors
@@ -26,6 +27,9 @@ Compare = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out pictures whose result is there.")]
+SaveMasks = Annotated[
+    Path | None, typer.Option("--save-masks", metavar="DIR", help="Write the masks that were used, NAME.png.")
+]
 MaxMemory = Annotated[
     int | None,
     typer.Option(
@@ -40,8 +44,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (denoise, inpaint, corrupt):
+    for command in (denoise, inpaint, colourise, unwatermark, corrupt):
         app.command()(command)
+    app.command("colorize", hidden=True)(colourise)
 
 
 def denoise(
@@ -115,9 +120,7 @@ def inpaint(
     tolerance: Annotated[
         int, typer.Option("--tolerance", min=0, max=255, help="How far, of 255, a channel may be from the colour.")
     ] = 16,
-    save_masks: Annotated[
-        Path | None, typer.Option("--save-masks", metavar="DIR", help="Write the masks that were used, NAME.png.")
-    ] = None,
+    save_masks: SaveMasks = None,
     model: Model = None,
     strength: Strength = 1.0,
     self_ensemble: SelfEnsemble = False,
@@ -157,6 +160,125 @@ def inpaint(
             save_masks,
         )
         _answer(restore_files(inputs, "inpaint", wishes), json)
+
+
+def colourise(
+    inputs: Inputs,
+    output: Output,
+    hints: Annotated[
+        Path | None,
+        typer.Option(
+            "--hints",
+            metavar="FILE|FOLDER",
+            help="Colours that are known: a picture of the same size, transparent but for dots or strokes, or grey "
+            "but for them; or a folder of such pictures, of the same names.",
+        ),
+    ] = None,
+    model: Model = None,
+    strength: Annotated[
+        float, typer.Option("--strength", help="How strong the colours are: 0 none, 1 as guessed, up to 2.")
+    ] = 1.0,
+    self_ensemble: SelfEnsemble = False,
+    compare: Compare = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Give colours to grey pictures, from hints and without (colorize is the same).
+
+    What was light stays light: only colour is added. Without hints the colours are cautious guesses; a few dots of
+    the right colour say more than any guess.
+
+    \b
+    Examples:
+      refold colourise old.jpg --hints dots.png -o coloured.jpg
+      refold colourise album/ -o coloured/ --hints dots/ --compare
+    """
+    with plain_errors():
+        from refold.cli._guides import hint_guide, no_guide
+        from refold.cli._picture_jobs import Writing
+        from refold.cli._restoring import RestoreWishes, restore_files
+
+        wishes = RestoreWishes(
+            Writing(output, overwrite, skip_existing),
+            model,
+            strength,
+            self_ensemble=self_ensemble,
+            compare=compare,
+            quiet=quiet,
+            guide=no_guide if hints is None else hint_guide(hints),
+        )
+        _answer(restore_files(inputs, "colourise", wishes), json)
+
+
+def unwatermark(
+    inputs: Inputs,
+    output: Output,
+    same_mark: Annotated[
+        bool,
+        typer.Option(
+            "--same-mark",
+            help="All pictures (five at least, of one size) have one mark at one place: it is told from all of them, "
+            "and comes off without a trace.",
+        ),
+    ] = False,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE|FOLDER",
+            help="Where the mark is, bright; nothing else is changed. [default: it is found]",
+        ),
+    ] = None,
+    save_masks: SaveMasks = None,
+    model: Model = None,
+    strength: Strength = 1.0,
+    self_ensemble: SelfEnsemble = False,
+    compare: Compare = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    max_memory: MaxMemory = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Take a half transparent mark, logo or text off your own pictures.
+
+    The mark is found; other pixels stay bit for bit, and a picture in which none is found comes back as it is. For
+    pictures that are yours, or that you may change.
+
+    \b
+    Examples:
+      refold unwatermark photo.jpg -o clean.jpg --compare
+      refold unwatermark album/ -o clean/ --same-mark
+      refold fit photos/ --for restore --corruption "watermark('logo.png')" -o logo.safetensors   # your own mark
+      refold unwatermark stamped/ -m logo.safetensors -o clean/
+    """
+    with plain_errors():
+        from refold.cli._guides import mask_guide, no_guide
+        from refold.cli._picture_jobs import Writing
+        from refold.cli._restoring import RestoreWishes, restore_files
+
+        if same_mark and (mask is not None or model is not None):
+            raise ParameterError("--same-mark finds the mark by itself; leave --mask and --model out")
+        wishes = RestoreWishes(
+            Writing(output, overwrite, skip_existing),
+            model,
+            strength,
+            None,
+            self_ensemble,
+            compare,
+            max_memory,
+            quiet,
+            no_guide if mask is None else mask_guide(mask, None, 16),
+            save_masks,
+        )
+        if same_mark:
+            from refold.cli._same_mark import unwatermark_together
+
+            _answer(unwatermark_together(inputs, wishes), json)
+            return
+        _answer(restore_files(inputs, "unwatermark", wishes), json)
 
 
 def corrupt(

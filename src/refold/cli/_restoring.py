@@ -3,7 +3,7 @@
 import errno
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from refold.cli._guides import Guide, MaskGuide, no_guide
 from refold.cli._picture_jobs import PictureJob, Writing, check_free, mask_path, page_of, picture_jobs, write_mask
 from refold.cli._talk import say, working_progress
 from refold.data import PictureFile, Source, is_picture, open_source, read_picture_file, write_picture_file
-from refold.estimators import Restoration, Restorer, RestorerParameters, load, pretrained
+from refold.estimators import DamageKind, Restoration, Restorer, RestorerParameters, load, pretrained
 
 _SKIPPED = (DataError, OSError, MemoryError, RuntimeError)  # the last one is how torch says that memory is lacking
 _NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
@@ -118,18 +118,38 @@ def _table_in(data: str) -> Source | None:
 
 def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> dict[str, Any]:
     """Restore pictures one by one, and return what was done; broken ones are told of and left out."""
-    jobs = picture_jobs(inputs, wishes.writing, lambda job: _besides(job, wishes))
-    page = page_of(wishes.writing.output, jobs)
-    if wishes.compare and not wishes.writing.overwrite:
-        check_free([page])
+    jobs = jobs_of(inputs, wishes)
     restorer = _restorer(name, wishes)
+
+    def restore(file: PictureFile, job: PictureJob) -> Restoration:
+        return _restored(restorer, file, job, wishes)
+
+    return work_off(jobs, name, wishes, restorer.kind_, restore)
+
+
+def jobs_of(inputs: Sequence[str], wishes: RestoreWishes) -> list[PictureJob]:
+    """Return what is to be done, once it is sure that nothing is overwritten by mistake."""
+    jobs = picture_jobs(inputs, wishes.writing, lambda job: _besides(job, wishes))
+    if wishes.compare and not wishes.writing.overwrite:
+        check_free([page_of(wishes.writing.output, jobs)])
+    return jobs
+
+
+def work_off(
+    jobs: Sequence[PictureJob],
+    name: str,
+    wishes: RestoreWishes,
+    kind: DamageKind,
+    restore: Callable[[PictureFile, PictureJob], Restoration],
+) -> dict[str, Any]:
+    """Read, restore and write pictures, tell of each, and return what was done."""
     done: list[dict[str, Any]] = []
     shown: list[_Shown] = []
     skipped: dict[str, str] = {}
     for job in jobs:
         try:
             file = read_picture_file(job.source)
-            restoration = _restored(restorer, file, job, wishes)
+            restoration = restore(file, job)
             _write(file, restoration, job, wishes)
         except _SKIPPED as error:
             if isinstance(error, OSError) and error.errno in _NOTHING_CAN_BE_WRITTEN:
@@ -137,14 +157,14 @@ def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> di
             skipped[job.name] = " ".join(str(error).split()) or type(error).__name__
             say(f"skipped {job.name}: {skipped[job.name]}")
             continue
-        said = _in_words(restoration, restorer, name, wishes)
+        said = _in_words(restoration, kind, name, wishes)
         if not wishes.quiet:
             say(f"{job.name}: {said}")
-        done.append(_answered(job, restoration, restorer))
+        done.append(_answered(job, restoration, kind))
         if wishes.compare:
             shown += _compared(job, file, restoration, said, len(shown))
     if shown:
-        _write_page(name, shown, page, len(done), wishes.quiet)
+        _write_page(name, shown, page_of(wishes.writing.output, jobs), len(done), wishes.quiet)
     return {"done": done, "skipped": skipped}
 
 
@@ -154,9 +174,9 @@ def _besides(job: PictureJob, wishes: RestoreWishes) -> list[Path]:
     return comparison + ([mask_path(wishes.masks, job)] if wishes.masks is not None else [])
 
 
-def _answered(job: PictureJob, restoration: Restoration, restorer: Restorer) -> dict[str, Any]:
+def _answered(job: PictureJob, restoration: Restoration, kind: DamageKind) -> dict[str, Any]:
     found: dict[str, Any] = {"file": str(job.target), "changed": restoration.changed}
-    if restorer.kind_.noise:
+    if kind.noise:
         found["sigma"] = _sigma(restoration)
     if restoration.mask is not None:
         found["damaged_share"] = round(float(restoration.mask.mean()), 6)
@@ -200,6 +220,10 @@ def _write(file: PictureFile, restoration: Restoration, job: PictureJob, wishes:
             write_mask(restoration.mask, mask_path(wishes.masks, job))
         if isinstance(wishes.guide, MaskGuide) and wishes.guide.transparent and file.alpha is not None:
             file = replace(file, alpha=np.where(restoration.mask, np.uint8(255), file.alpha))
+    if (
+        restoration.picture.ndim != file.pixels.ndim
+    ):  # what was grey has colours, and the profile of grey is not theirs
+        file = replace(file, info={key: value for key, value in file.info.items() if key != "icc_profile"})
     if restoration.changed or job.source.suffix.lower() != job.target.suffix.lower():
         write_picture_file(file.with_pixels(restoration.picture), job.target)
         return
@@ -211,15 +235,18 @@ def _sigma(restoration: Restoration) -> float | None:
     return None if restoration.noise is None else round(restoration.noise * _LEVELS, 1)
 
 
-def _in_words(restoration: Restoration, restorer: Restorer, name: str, wishes: RestoreWishes) -> str:
+def _in_words(restoration: Restoration, kind: DamageKind, name: str, wishes: RestoreWishes) -> str:
     """Return what was found and done."""
     share = "" if wishes.strength == 1 or not restoration.changed else f" by {wishes.strength:.0%}"
     done = f"{_VERBS[name]}{share}" if restoration.changed else "left as it is"
-    if restorer.kind_.noise:
+    if kind.noise:
         return f"{_noise_in_words(restoration)}, {done}"
+    if kind.finds and not restoration.changed:
+        return "no mark was found, left as it is"
     if restoration.mask is not None:
-        return f"{restoration.mask.mean():.2%} of the pixels are damaged, {done}"
-    return done if not restoration.changed else f"restored{share}" if name == "denoise" else done
+        what = "a mark on" if kind.finds else "damaged:"
+        return f"{what} {restoration.mask.mean():.2%} of the pixels, {done}"
+    return f"restored{share}" if name == "denoise" and restoration.changed else done
 
 
 def _noise_in_words(restoration: Restoration) -> str:
