@@ -109,6 +109,7 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "DataError",
         "Detector",
         "DivergedError",
+        "Mark",
         "MissingExtraError",
         "ModelFileError",
         "ParameterError",
@@ -117,6 +118,7 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "Restorer",
         "load",
         "pretrained",
+        "shared_mark",
     ]
     for name in refold.__all__:
         assert getattr(refold, name).__doc__

@@ -22,7 +22,7 @@ from refold._errors import (
 from refold._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from refold.estimators import Autoencoder, CameraDetector, Detector, Restorer, load, pretrained
+    from refold.estimators import Autoencoder, CameraDetector, Detector, Mark, Restorer, load, pretrained, shared_mark
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ __all__ = [
     "DataError",
     "Detector",
     "DivergedError",
+    "Mark",
     "MissingExtraError",
     "ModelFileError",
     "ParameterError",
@@ -41,7 +42,8 @@ __all__ = [
     "Restorer",
     "load",
     "pretrained",
+    "shared_mark",
 ]
 
-_ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "Restorer", "load", "pretrained")
+_ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "Mark", "Restorer", "load", "pretrained", "shared_mark")
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators"))

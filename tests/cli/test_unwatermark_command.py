@@ -62,6 +62,11 @@ def test_too_few_of_a_size_are_told_of(folder, tmp_path):
     assert "too few pictures have its size 140x120" in done.stderr
 
 
+def test_unknown_marks_are_not_promised(folder, tmp_path):
+    done = run("unwatermark", folder / "in", "-o", tmp_path / "out", code=2)
+    assert "no network for unknown marks ships with refold yet" in done.stderr
+
+
 def test_wishes_that_exclude_each_other(folder, tmp_path):
     done = run("unwatermark", folder / "in", "--same-mark", "--mask", "white", "-o", tmp_path / "out", code=2)
     assert "--same-mark finds the mark by itself" in done.stderr

@@ -41,6 +41,15 @@ class Mark:
         Opacity, 0 where the mark is not.
     colour : ndarray of shape (H, W, 3), float32
         0 to 1; somewhat beyond where it was estimated so.
+
+    Examples
+    --------
+    >>> import numpy as np, refold
+    >>> alpha = np.zeros((4, 6), np.float32)
+    >>> alpha[1:3, 1:5] = 0.5
+    >>> mark = refold.Mark(alpha, np.ones((4, 6, 3), np.float32))  # half white
+    >>> mark.removed_from(np.full((4, 6), 191, np.uint8))[1].tolist()
+    [191, 127, 127, 127, 127, 191]
     """
 
     alpha: Planes
@@ -97,16 +106,14 @@ def shared_mark(pictures: Sequence[Any]) -> Mark:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from refold.estimators import shared_mark
-    >>> rng = np.random.default_rng(0)
-    >>> rows = np.arange(64)[:, None, None]
-    >>> photos = [np.sin(rows / rng.uniform(5, 20) + rng.uniform(0, 6, (64, 1))) * 0.3 + 0.4 for _ in range(12)]
-    >>> photos = [photo.repeat(3, axis=2).astype(np.float32) for photo in photos]
+    >>> import numpy as np, refold
+    >>> rng, places = np.random.default_rng(0), np.arange(64) / 15
+    >>> waves = [np.sin(np.add.outer(rng.normal() * places, rng.normal() * places + rng.normal())) for _ in range(12)]
+    >>> photos = [0.4 + 0.3 * np.dstack([wave, -wave, wave]) for wave in waves]
     >>> marked = [photo.copy() for photo in photos]
     >>> for photo in marked:
     ...     photo[20:44, 20:44] = 0.5 * photo[20:44, 20:44] + 0.5  # a white square
-    >>> mark = shared_mark(marked)
+    >>> mark = refold.shared_mark(marked)
     >>> bool(np.abs(mark.removed_from(marked[0]) - photos[0]).mean() < 0.2 * np.abs(marked[0] - photos[0]).mean())
     True
     """
