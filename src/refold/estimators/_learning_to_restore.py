@@ -16,9 +16,10 @@ from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._memory import free_memory
 from refold.data import Pictures, open_pictures
 from refold.estimators._picture_planes import checked_picture
-from refold.objectives import Corruption, Gaussian
+from refold.objectives import Corruption, Gaussian, Grey
 from refold.train import (
     UNIT,
+    ColourExamples,
     DrawExamples,
     PairCrops,
     PictureCrops,
@@ -46,11 +47,14 @@ class DamageKind:
         Pixels are lost, and it must be told which.
     keeps : bool
         All other pixels are as they were.
+    colours : bool
+        Colour is lost and the luminance kept: chroma is guessed, from hints where there are any.
     """
 
     noise: bool = False
     loses: bool = False
     keeps: bool = False
+    colours: bool = False
 
 
 def kind_of(corruption: Corruption | None, crops: PictureCrops) -> DamageKind:
@@ -65,6 +69,8 @@ def kind_of(corruption: Corruption | None, crops: PictureCrops) -> DamageKind:
         return DamageKind()
     if isinstance(corruption, Gaussian):
         return DamageKind(noise=True)
+    if isinstance(corruption, Grey):
+        return DamageKind(colours=True)
     generator = torch.Generator().manual_seed(0)
     whole = crops(_PROBED, generator)
     damaged = corruption(whole, UNIT, generator)
@@ -87,6 +93,20 @@ def examples_of(crops: PictureCrops, corruption: Corruption, kind: DamageKind) -
     if kind.loses:
         return damaged_examples(crops, lost_pixels(corruption) if kind.keeps else lost_pixels(corruption, 1.0))
     return damaged_examples(crops, changed_pixels(corruption))
+
+
+def colour_examples(pictures: Sequence[Array], side: int) -> DrawExamples:
+    """Return examples of grey pictures and hints; pictures that are grey themselves teach nothing.
+
+    Raises
+    ------
+    DataError
+        If all are.
+    """
+    coloured = [each for each in pictures if each.ndim == 3 and bool((each != each[..., :1]).any())]
+    if not coloured:
+        raise DataError(f"none of {len(pictures)} pictures has colours; give colour pictures to learn colours from")
+    return ColourExamples(coloured, side)
 
 
 def pair_examples(damaged: Sequence[Array], whole: Sequence[Array], side: int, channels: int) -> DrawExamples:

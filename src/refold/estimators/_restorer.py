@@ -17,10 +17,12 @@ from sklearn.utils.validation import check_is_fitted
 import refold
 from refold._errors import ModelFileError, ParameterError, nearest
 from refold._parameters import check_parameters, documented
+from refold.estimators._colourising import colourised_picture, count_parts
 from refold.estimators._learning_to_restore import (
     DamageKind,
     channels_of,
     checksum,
+    colour_examples,
     examples_of,
     kind_of,
     pair_examples,
@@ -33,6 +35,7 @@ from refold.files import ModelFile, read_model_file, write_model_file
 from refold.nets import RestorationNet, RestorationSpec
 from refold.objectives import describe, parse_corruption
 from refold.train import (
+    COLOUR_GUIDES,
     DrawExamples,
     PictureCrops,
     RestorationPlan,
@@ -43,7 +46,8 @@ from refold.train import (
 
 Array = NDArray[Any]
 
-PRETRAINED = ("denoise",)
+PRETRAINED = ("denoise", "colourise")
+_ALSO = dict.fromkeys(("colorize", "colourize", "colorise"), "colourise")
 _OF_A_RUN = ("checkpoint", "random_state")  # never in a file
 _STEPS = 2_000
 
@@ -116,6 +120,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         kind = kind_of(None if y is not None else corruption, crops)
         if y is not None:
             draw = pair_examples(damaged, whole, self.crop, channels)
+        elif kind.colours:
+            draw = colour_examples(whole, self.crop)
         else:
             assert corruption is not None
             draw = examples_of(crops, corruption, kind)
@@ -123,7 +129,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     def _spec(self, channels: int, kind: DamageKind) -> RestorationSpec:
         widths = tuple(map(int, self.widths))
-        return RestorationSpec(channels, widths, int(self.blocks), guides=int(kind.loses)).checked()
+        guides = COLOUR_GUIDES if kind.colours else int(kind.loses)
+        return RestorationSpec(channels, widths, int(self.blocks), guides=guides, bias=kind.colours).checked()
 
     def _learn(
         self, draw: DrawExamples, spec: RestorationSpec, kind: DamageKind, identity: dict[str, Any]
@@ -178,13 +185,14 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         picture: Any,
         mask: Any = None,
         *,
+        hints: Any = None,
         strength: float = 1.0,
         noise: float | None = None,
         self_ensemble: bool = False,
         max_memory: int | str | None = None,
     ) -> Array:
         """Return a picture without its damage; see `restoration`."""
-        wishes = Wishes(mask, strength, noise, self_ensemble, max_memory)
+        wishes = Wishes(mask, strength, noise, self_ensemble, max_memory, hints=hints)
         return self._restoration(picture, wishes).picture
 
     def restoration(
@@ -192,6 +200,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         picture: Any,
         mask: Any = None,
         *,
+        hints: Any = None,
         strength: float = 1.0,
         noise: float | None = None,
         self_ensemble: bool = False,
@@ -208,15 +217,19 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         mask : ndarray of shape (H, W), bool or integers, optional
             True, or not 0, where pixels are lost; for restorers of damage that loses them. In a picture of floats
             pixels that are NaN are lost too.
+        hints : ndarray of shape (H, W, 4), uint8, or list of (row, column, (red, green, blue)), optional
+            For restorers that give colours: what colour is where, of which the chroma is taken. In an array all that
+            is not transparent counts: pixels, dots, strokes.
         strength : float, default=1.0
-            Share of the damage that is taken off, 0 to 1.
+            Share of the damage that is taken off, 0 to 1; of colours that are given, 0 to 2.
         noise : float, optional
             Standard deviation of the noise where it is known, as a share of the range: at most that much is taken
             off, and the picture is never thought clean.
         self_ensemble : bool, default=False
             Mean over the eight ways to turn and mirror the picture: a little better, eight times slower.
         max_memory : int or str, optional
-            Bytes for the network's work, such as ``"500MB"``; half of what is free by default.
+            Bytes for the network's work, such as ``"500MB"``; half of what is free by default. Giving colours takes little
+            memory beside the pictures, and does not ask.
         told : callable, optional
             Called after every tile.
 
@@ -231,14 +244,18 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         ParameterError
             If a wish is not possible.
         """
-        return self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory, told))
+        return self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory, told, hints))
 
     def _restoration(self, picture: Any, wishes: Wishes) -> Restoration:
         check_is_fitted(self)
+        if self.kind_.colours:
+            return colourised_picture(self.net_, picture, wishes)
         return restored_picture(self.net_, self.kind_, picture, wishes)
 
     def tiles_of(self, picture: Array, max_memory: int | str | None = None) -> int:
         """Return after how many tiles a picture is done."""
+        if self.kind_.colours:
+            return count_parts(*picture.shape[:2])
         planes = 1 if picture.ndim == 2 else picture.shape[2]
         rounds = 1 if planes == self.net_.spec.channels else planes
         return rounds * tiling_of(self.net_.spec, max_memory).count(*picture.shape[:2])
@@ -287,7 +304,8 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     Parameters
     ----------
     name : str
-        "denoise": noise of every strength off grey and colour pictures.
+        "denoise": noise of every strength off grey and colour pictures. "colourise" (or "colorize"): colours for
+        grey pictures, from hints and without.
     device : str, default="auto"
 
     Raises
@@ -302,9 +320,10 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     >>> bool(refold.pretrained("denoise").restore(flat).std() < 0.02)
     True
     """
+    name = _ALSO.get(name, name)
     if name not in PRETRAINED:
         raise ParameterError(
-            f"there is no pretrained {name!r}{nearest(name, PRETRAINED)}; there is {PRETRAINED[0]!r}"
+            f"there is no pretrained {name!r}{nearest(name, PRETRAINED)}; there are {', '.join(PRETRAINED)}"
         )
     path = Path(str(files("refold.weights").joinpath(f"{name}.safetensors")))
     return rebuild_restorer(read_model_file(path), path.name, device)
