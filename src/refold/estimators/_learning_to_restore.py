@@ -16,9 +16,10 @@ from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._memory import free_memory
 from refold.data import Pictures, open_pictures
 from refold.estimators._picture_planes import checked_picture
-from refold.objectives import Both, Corruption, Either, Gaussian, Watermark
+from refold.objectives import Both, Corruption, Either, Gaussian, Grey, Watermark
 from refold.train import (
     UNIT,
+    ColourExamples,
     DrawExamples,
     PairCrops,
     PictureCrops,
@@ -50,12 +51,15 @@ class DamageKind:
         All other pixels are as they were.
     finds : bool
         It covers some places, which the network must find: nothing else is changed.
+    colours : bool
+        Colour is lost and the luminance kept: chroma is guessed, from hints where there are any.
     """
 
     noise: bool = False
     loses: bool = False
     keeps: bool = False
     finds: bool = False
+    colours: bool = False
 
 
 def kind_of(corruption: Corruption | None, crops: PictureCrops) -> DamageKind:
@@ -70,6 +74,8 @@ def kind_of(corruption: Corruption | None, crops: PictureCrops) -> DamageKind:
         return DamageKind()
     if isinstance(corruption, Gaussian):
         return DamageKind(noise=True)
+    if isinstance(corruption, Grey):
+        return DamageKind(colours=True)
     generator = torch.Generator().manual_seed(0)
     whole = crops(_PROBED, generator)
     damaged = corruption(whole, UNIT, generator)
@@ -109,6 +115,20 @@ def large_side(pictures: Sequence[Array], crop: int) -> int:
     """Return the side of the crops on which marks are laid: of most pictures nearly all, for marks of their sizes."""
     shorter = int(np.median([min(picture.shape[:2]) for picture in pictures]))
     return max(crop, min(shorter, _CROPS_ACROSS * crop))
+
+
+def colour_examples(pictures: Sequence[Array], side: int) -> DrawExamples:
+    """Return examples of grey pictures and hints; pictures that are grey themselves teach nothing.
+
+    Raises
+    ------
+    DataError
+        If all are.
+    """
+    coloured = [each for each in pictures if each.ndim == 3 and bool((each != each[..., :1]).any())]
+    if not coloured:
+        raise DataError(f"none of {len(pictures)} pictures has colours; give colour pictures to learn colours from")
+    return ColourExamples(coloured, side)
 
 
 def pair_examples(damaged: Sequence[Array], whole: Sequence[Array], side: int, channels: int) -> DrawExamples:

@@ -315,8 +315,8 @@ class RestorerParameters:
         "gaussian(0.2)",
         text("a text such as 'gaussian(0.2)'") | anything("a Corruption", callable),
         "The damage to undo: 'gaussian(share)' with 0.20 to 0.25 of the value range as the usual strength (every "
-        "strength up to a quarter more is learned too), 'salt_and_pepper(share)', joined with +. Tables lose cells "
-        "instead.",
+        "strength up to a quarter more is learned too), 'scratches', 'jpeg(quality)' and more, joined with + for all "
+        "or | for one of them; 'grey' alone learns to give colours. Tables lose cells instead.",
     )
     widths: tuple[int, ...] = declare(
         (32, 64, 128), whole_numbers(1), "Channels of the network at half the scale, a quarter, and so on."
@@ -326,7 +326,11 @@ class RestorerParameters:
         "auto", choice("auto") | whole(1), "Training steps; 'auto' is 2,000, for tables 500."
     )
     batch_size: int = declare(16, whole(1), "Crops in a step.")
-    crop: int = declare(64, whole(8, 4096), "Pixels of a crop's side.")
+    crop: int = declare(
+        64,
+        whole(8, 4096),
+        "Pixels of a crop's side. Colours are learned from pictures made 160 to 208 pixels long: 96 is better there.",
+    )
     learning_rate: float = declare(
         1e-3,
         real(0, above=True),

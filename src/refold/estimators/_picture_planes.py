@@ -80,7 +80,7 @@ class PicturePlanes:
             If it is none.
         """
         pixels = checked_picture(picture)
-        low, high = _range_of(pixels)
+        low, high = range_of(pixels)
         channels = pixels.reshape(*pixels.shape[:2], -1)
         opponent = opponent and channels.shape[2] == 3
         values = np.empty((channels.shape[2], *channels.shape[:2]), np.float32)
@@ -112,7 +112,7 @@ def bands(planes: Planes) -> Iterator[slice]:
         yield slice(start, min(start + _BAND, planes.shape[1]))
 
 
-def _range_of(pixels: Array) -> tuple[float, float]:
+def range_of(pixels: Array) -> tuple[float, float]:
     """Return what 0 and 1 shall stand for; a few values far out do not decide it."""
     if pixels.dtype.kind == "u":
         return 0.0, float(np.iinfo(pixels.dtype).max)

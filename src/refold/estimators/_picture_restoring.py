@@ -62,12 +62,31 @@ class Wishes:
     self_ensemble: bool = False
     max_memory: int | str | None = None
     told: Callable[[], None] | None = None
+    hints: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.strength, int | float) or not 0 <= self.strength <= 1:
-            raise ParameterError(f"strength must be from 0 to 1, got {self.strength}")
         if self.noise is not None and not 0 <= self.noise <= 1:
             raise ParameterError(f"noise must be a share of the range from 0 to 1, got {self.noise}")
+
+    def refuse_hints(self) -> None:
+        """Refuse hints, for restorers that give no colours.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if self.hints is not None:
+            raise ParameterError("this restorer gives no colours, so that hints mean nothing to it; leave them out")
+
+    def check(self, strongest: float = 1.0) -> None:
+        """Refuse a strength that is not possible.
+
+        Raises
+        ------
+        ParameterError
+        """
+        if not isinstance(self.strength, int | float) or not 0 <= self.strength <= strongest:
+            raise ParameterError(f"strength must be from 0 to {strongest:g}, got {self.strength}")
 
 
 def restored_picture(net: RestorationNet, kind: DamageKind, picture: Any, wishes: Wishes) -> Restoration:
@@ -80,6 +99,8 @@ def restored_picture(net: RestorationNet, kind: DamageKind, picture: Any, wishes
     ParameterError
         If a wish is not possible, or it is not told what is lost.
     """
+    wishes.check()
+    wishes.refuse_hints()
     if not kind.loses and wishes.mask is not None:
         raise ParameterError("this restorer fills nothing, so that a mask means nothing to it; leave the mask out")
     if kind.noise:

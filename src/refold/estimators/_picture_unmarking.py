@@ -27,6 +27,8 @@ def unmarked_picture(net: RestorationNet, picture: Any, wishes: Wishes) -> Resto
     DataError
         If it is no picture, or the mask none.
     """
+    wishes.check()
+    wishes.refuse_hints()
     planes = PicturePlanes.of(picture, opponent=False)
     whole, likely = whole_and_likely(net, planes.values, wishes)
     told = None if wishes.mask is None else checked_mask(wishes.mask, planes.pixels.shape[:2])

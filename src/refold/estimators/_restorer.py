@@ -18,10 +18,12 @@ import refold
 from refold._errors import DataError, ModelFileError, ParameterError, nearest
 from refold._parameters import check_parameters, documented
 from refold.data import Source
+from refold.estimators._colourising import colourised_picture, count_parts
 from refold.estimators._learning_to_restore import (
     DamageKind,
     channels_of,
     checksum,
+    colour_examples,
     examples_of,
     kind_of,
     large_side,
@@ -38,6 +40,7 @@ from refold.files import ModelFile, read_model_file, write_model_file
 from refold.nets import RestorationNet, RestorationSpec
 from refold.objectives import describe, parse_corruption
 from refold.train import (
+    COLOUR_GUIDES,
     DrawExamples,
     PictureCrops,
     RestorationPlan,
@@ -48,7 +51,8 @@ from refold.train import (
 
 Array = NDArray[Any]
 
-PRETRAINED = ("denoise", "inpaint")
+PRETRAINED = ("denoise", "inpaint", "colourise")
+_ALSO = dict.fromkeys(("colorize", "colourize", "colorise"), "colourise")
 _OF_A_RUN = ("checkpoint", "random_state")  # never in a file
 _STEPS = 2_000
 _FINDING_RATE = 0.3  # times the usual rate: at that, finding marks was unlearned as fast as it was learned
@@ -134,6 +138,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         kind = kind_of(None if y is not None else corruption, crops)
         if y is not None:
             draw = pair_examples(damaged, whole, self.crop, channels)
+        elif kind.colours:
+            draw = colour_examples(whole, self.crop)
         else:
             assert corruption is not None
             if kind.finds:
@@ -164,9 +170,16 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     def _spec(self, channels: int, kind: DamageKind) -> RestorationSpec:
         widths = tuple(map(int, self.widths))
-        blocks, found = int(self.blocks), kind.finds
-        spec = RestorationSpec(channels, widths, blocks, int(kind.loses), finds=found, gains=found, bias=found)
-        return spec.checked()
+        guides = COLOUR_GUIDES if kind.colours else int(kind.loses)
+        return RestorationSpec(
+            channels,
+            widths,
+            int(self.blocks),
+            guides,
+            finds=kind.finds,
+            gains=kind.finds,
+            bias=kind.finds or kind.colours,
+        ).checked()
 
     def _learn(
         self, draw: DrawExamples, spec: RestorationSpec, kind: DamageKind, identity: dict[str, Any]
@@ -225,13 +238,14 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         picture: Any,
         mask: Any = None,
         *,
+        hints: Any = None,
         strength: float = 1.0,
         noise: float | None = None,
         self_ensemble: bool = False,
         max_memory: int | str | None = None,
     ) -> Any:
         """Return a picture without its damage, or a table without missing cells; see `restoration`."""
-        found = self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory))
+        found = self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory, hints=hints))
         return found.table if isinstance(found, TableRestoration) else found.picture
 
     def restoration(
@@ -239,6 +253,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         picture: Any,
         mask: Any = None,
         *,
+        hints: Any = None,
         strength: float = 1.0,
         noise: float | None = None,
         self_ensemble: bool = False,
@@ -255,15 +270,19 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         mask : ndarray of shape (H, W), bool or integers, optional
             True, or not 0, where pixels are lost; for restorers of damage that loses them. In a picture of floats
             pixels that are NaN are lost too.
+        hints : ndarray of shape (H, W, 4), uint8, or list of (row, column, (red, green, blue)), optional
+            For restorers that give colours: what colour is where, of which the chroma is taken. In an array all that
+            is not transparent counts: pixels, dots, strokes.
         strength : float, default=1.0
-            Share of the damage that is taken off, 0 to 1.
+            Share of the damage that is taken off, 0 to 1; of colours that are given, 0 to 2.
         noise : float, optional
             Standard deviation of the noise where it is known, as a share of the range: at most that much is taken
             off, and the picture is never thought clean.
         self_ensemble : bool, default=False
             Mean over the eight ways to turn and mirror the picture: a little better, eight times slower.
         max_memory : int or str, optional
-            Bytes for the network's work, such as ``"500MB"``; half of what is free by default.
+            Bytes for the network's work, such as ``"500MB"``; half of what is free by default. Giving colours takes
+            little memory beside the pictures, and does not ask.
         told : callable, optional
             Called after every tile.
 
@@ -280,7 +299,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         ParameterError
             If a wish is not possible.
         """
-        return self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory, told))
+        return self._restoration(picture, Wishes(mask, strength, noise, self_ensemble, max_memory, told, hints))
 
     def _restoration(self, picture: Any, wishes: Wishes) -> Restoration | TableRestoration:
         check_is_fitted(self)
@@ -288,6 +307,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
             return self._table_restoration(picture, wishes)
         if self.kind_.finds:
             return unmarked_picture(self.net_, picture, wishes)
+        if self.kind_.colours:
+            return colourised_picture(self.net_, picture, wishes)
         return restored_picture(self.net_, self.kind_, picture, wishes)
 
     def _table_restoration(self, X: Any, wishes: Wishes) -> TableRestoration:
@@ -300,6 +321,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
 
     def tiles_of(self, picture: Array, max_memory: int | str | None = None) -> int:
         """Return after how many tiles a picture is done."""
+        if self.kind_.colours:
+            return count_parts(*picture.shape[:2])
         planes = 1 if picture.ndim == 2 else picture.shape[2]
         rounds = 1 if planes == self.net_.spec.channels else planes
         return rounds * tiling_of(self.net_.spec, max_memory).count(*picture.shape[:2])
@@ -362,6 +385,8 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     name : str
         "denoise": noise of every strength off grey and colour pictures; "inpaint": scratches, text, missing pixels
         and small holes filled, where a mask says so.
+        "denoise": noise of every strength off grey and colour pictures. "colourise" (or "colorize"): colours for
+        grey pictures, from hints and without.
     device : str, default="auto"
 
     Raises
@@ -376,6 +401,7 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     >>> bool(refold.pretrained("denoise").restore(flat).std() < 0.02)
     True
     """
+    name = _ALSO.get(name, name)
     if name not in PRETRAINED:
         raise ParameterError(
             f"there is no pretrained {name!r}{nearest(name, PRETRAINED)}; there are {', '.join(PRETRAINED)}"

@@ -2,6 +2,19 @@
 
 from refold.train._batches import Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
+from refold.train._colouring import (
+    COLOUR_GUIDES,
+    NO_HINTS,
+    PLANES_OF_RGB,
+    RGB_OF_PLANES,
+    ColourExamples,
+    Hints,
+    area_means,
+    obeying,
+    reduced_size,
+    share_told,
+    spread_hints,
+)
 from refold.train._denoising import DenoisingPlan, hidden_blocks, train_denoiser, wide_noise
 from refold.train._ensemble import EnsemblePlan, draw_bags, row_noise, train_ensemble, window_noise
 from refold.train._examples import (
@@ -32,15 +45,21 @@ from refold.train._trackers import JsonLines, MLflow, TensorBoard, parse_tracker
 from refold.train._working_bar import working_bar
 
 __all__ = [
+    "COLOUR_GUIDES",
+    "NO_HINTS",
+    "PLANES_OF_RGB",
+    "RGB_OF_PLANES",
     "SCHEDULES",
     "UNIT",
     "Batches",
     "Checkpoint",
+    "ColourExamples",
     "DenoisingPlan",
     "DrawExamples",
     "EnsemblePlan",
     "EpochRecord",
     "Examples",
+    "Hints",
     "History",
     "InMemory",
     "JsonLines",
@@ -60,6 +79,7 @@ __all__ = [
     "Tiling",
     "apply_in_blocks",
     "apply_in_tiles",
+    "area_means",
     "changed_pixels",
     "choose_device",
     "damaged_examples",
@@ -72,10 +92,14 @@ __all__ = [
     "marked_examples",
     "measured",
     "noise_of_many_levels",
+    "obeying",
     "parse_trackers",
     "place",
+    "reduced_size",
     "row_noise",
     "seed_of",
+    "share_told",
+    "spread_hints",
     "this_machine",
     "train",
     "train_denoiser",

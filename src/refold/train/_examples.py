@@ -29,7 +29,7 @@ class Examples(NamedTuple):
     whole : Tensor of shape (B, channels, h, w)
         0 to 1.
     given : Tensor of shape (B, channels + guides, h, w)
-    weights : Tensor of shape (B, 1, 1, 1) or (B, 1, h, w)
+    weights : Tensor of shape (B, 1, 1, 1), (B, 1, h, w) or (1, channels, 1, 1)
         How much each counts.
     """
 

@@ -85,9 +85,10 @@ class RestorationTraining:
         self.interrupted = False
         self.generator = torch.Generator().manual_seed(plan.seed)
         self.mean = {name: value.clone() for name, value in net.state_dict().items()}
-        ends = [*net.head.parameters(), *net.tail.parameters()]
-        ends += [bias for name, bias in net.named_parameters() if bias.ndim == 1 and name[:4] not in ("head", "tail")]
-        inner = [weight for weight in net.parameters() if all(weight is not end for end in ends)]
+        first_and_last = {id(weight) for layer in (net.head, net.tail) for weight in layer.parameters()}
+        inner = [weight for weight in net.parameters() if weight.ndim > 1 and id(weight) not in first_and_last]
+        kernel = {id(weight) for weight in inner}
+        ends = [weight for weight in net.parameters() if id(weight) not in kernel]  # biases too
         turned = {id(weight) for layer in net.up for weight in layer.parameters()}
         kernels = KernelMuon(inner, [id(weight) in turned for weight in inner])
         self._optimizer = Together([AdamW(ends, weight_decay=0.0), kernels])
