@@ -228,8 +228,8 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         self_ensemble : bool, default=False
             Mean over the eight ways to turn and mirror the picture: a little better, eight times slower.
         max_memory : int or str, optional
-            Bytes for the network's work, such as ``"500MB"``; half of what is free by default. Giving colours takes little
-            memory beside the pictures, and does not ask.
+            Bytes for the network's work, such as ``"500MB"``; half of what is free by default. Colours
+            take little beside the picture itself, whatever its size.
         told : callable, optional
             Called after every tile.
 
