@@ -174,12 +174,18 @@ def test_a_picture_in_parts_is_the_whole(colouriser, monkeypatch):
 
 
 def test_a_restorer_of_ones_own_learns_colours_and_survives_its_file(tmp_path):
-    """Left is red and right is blue, which only who has seen it can know."""
+    """What is light is red and what is dark is blue, which only who has seen it can know."""
     rng = np.random.default_rng(0)
-    tones = rng.uniform(60, 160, (12, 40, 60, 1))
-    place = np.linspace(40, -40, 60)[:, None]
-    pictures = np.rint(tones + np.where(np.abs(tones) < 110, 1, -1) * place * [0.6, 0, -1]).astype(np.uint8)
-    given = {**SMALL, "corruption": "grey", "steps": 30, "checkpoint": str(tmp_path / "unfinished")}
+    waves = np.sin(np.arange(60) / rng.uniform(5, 12, (12, 1, 1)) + rng.uniform(0, 6, (12, 1, 1)))
+    tones = np.repeat(110 + 50 * waves, 40, axis=1)[..., None]
+    pictures = np.rint(tones + (tones - 110) * [0.6, 0, -1]).clip(0, 255).astype(np.uint8)
+    given = {
+        **SMALL,
+        "corruption": "grey",
+        "steps": 120,
+        "learning_rate": 4e-3,
+        "checkpoint": str(tmp_path / "unfinished"),
+    }
     restorer = Restorer(**given).fit(pictures)
     assert restorer.kind_.colours and restorer.net_.spec.guides == COLOUR_GUIDES
     restorer.save(tmp_path / "r.safetensors")
