@@ -24,10 +24,12 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import colourise_part
 import cv2
 import inpaint_part
 import numpy as np
 import torch
+import unwatermark_part
 from results import write_section
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
@@ -92,7 +94,7 @@ def run_noise(restorer: refold.Restorer, options: argparse.Namespace) -> None:
 def run_other(name: str, part: "Part", model: Path | None) -> None:
     """Print the tables about another damage, and write them if they are of the restorer that ships."""
     start = time.perf_counter()
-    restorer = refold.load(model) if model else refold.pretrained(part.restorer)
+    restorer = refold.load(model) if model else refold.pretrained(part.restorer) if part.restorer else None
     lines = [*part.measure(restorer), "", f"Measured in {(time.perf_counter() - start) / 60:.1f} minutes."]
     print("", *lines, sep="\n")
     if model is None:
@@ -281,9 +283,9 @@ def restore_large(restorer: refold.Restorer) -> None:
 class Part:
     """One more damage: what is measured with which restorer."""
 
-    restorer: str
+    restorer: str | None
     title: str
-    measure: Callable[[refold.Restorer], list[str]]
+    measure: Callable[[Any], list[str]]
 
 
 def lost_pixels(restorer: refold.Restorer) -> list[str]:
@@ -292,7 +294,11 @@ def lost_pixels(restorer: refold.Restorer) -> list[str]:
 
 
 NOISE_PARTS = {"grey": grey, "peers": peers, "colour": colour, "speed": speed}
-OTHER_PARTS = {"inpaint": Part("inpaint", "what is lost is filled", lost_pixels)}
+OTHER_PARTS = {
+    "inpaint": Part("inpaint", "what is lost is filled", lost_pixels),
+    "colourise": Part("colourise", "grey pictures get colours", colourise_part.colourise),
+    "marks": Part(None, "one mark that many pictures share", unwatermark_part.many_of_one),
+}
 
 
 if __name__ == "__main__":

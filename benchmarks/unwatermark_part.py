@@ -160,18 +160,19 @@ def _missed(found: Sequence[Array], opacity: float) -> str:
     return f"{missed} of {len(found)}"
 
 
-def many_of_one(restorer: refold.Restorer) -> list[str]:
-    """Return the table of one mark at one place of many pictures."""
+def many_of_one(restorer: refold.Restorer | None = None) -> list[str]:
+    """Return the table of one mark at one place of many pictures; with a restorer also what it does one by one."""
     lines = ["| one mark on many pictures, 0.5: whole / inside | 10 pictures | 30 pictures |", "|---|---|---|"]
-    found: dict[str, list[str]] = {"marked": [], "refold, one by one": [], "**refold**, shared_mark": []}
+    methods = {**PEERS, **({} if restorer is None else {"refold, one by one": ours(restorer)})}
+    found: dict[str, list[str]] = {name: [] for name in (*methods, "**refold**, shared_mark")}
     for count in SHARED:
         sets = [
             _same_mark(logo, count) for logo in judged_logos()[:: len(judged_logos()) // SHARED_LOGOS][:SHARED_LOGOS]
         ]
         cases = [case for each in sets for case in each]
         together = [mark.removed_from(case.marked) for each in sets for mark in [_shared(each)] for case in each]
-        found["marked"].append(_both([case.marked for case in cases], cases))
-        found["refold, one by one"].append(_both([restorer.restore(case.marked) for case in cases], cases))
+        for name, method in methods.items():
+            found[name].append(_both([method(case) for case in cases], cases))
         found["**refold**, shared_mark"].append(_both(together, cases))
     return [*lines, *(f"| {name} | {' | '.join(values)} |" for name, values in found.items())]
 
