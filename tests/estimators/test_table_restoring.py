@@ -93,12 +93,12 @@ def test_nine_of_ten_lost_values_lie_within_the_promised_limits(wine):
 
 
 def test_limits_hold_in_columns_with_long_tails_too():
-    table = np.sinh(2 * standardised(load_wine)[:, :8])  # far from normal: most is near the middle, little far out
+    table = np.sinh(4 * standardised(load_wine)[:, :8])  # far from normal: most is near the middle, little far out
     holes = with_holes(table, 0.3)
     lost = np.isnan(holes)
     restoration = Restorer(steps=100, random_state=0).fit(holes).restoration(holes)
     inside = np.abs(restoration.table - table) <= 1.645 * restoration.deviation
-    assert 0.86 <= inside[lost].mean() <= 0.94
+    assert 0.86 <= inside[lost].mean() <= 0.95
 
 
 def test_what_is_not_straight_is_learned_too():
