@@ -68,9 +68,9 @@ def refolds(table: Array, seed: int) -> Array:
 
 
 def forests(table: Array, seed: int) -> Array:
-    """Return what trees say of each column by all others, five times over, as missForest does."""
-    trees = ExtraTreesRegressor(n_estimators=30, max_features="sqrt", random_state=seed)
-    return IterativeImputer(trees, max_iter=5, random_state=seed).fit_transform(table)
+    """Return what trees say of each column by all others, four times over, as missForest does."""
+    trees = ExtraTreesRegressor(n_estimators=20, max_features="sqrt", random_state=seed)
+    return IterativeImputer(trees, max_iter=4, random_state=seed).fit_transform(table)
 
 
 METHODS: dict[str, Filler] = {

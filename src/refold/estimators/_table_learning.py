@@ -24,6 +24,7 @@ _FACTORS, _FACTORS_OF_WIDE, _WIDE = 32, 16, 256
 _MEMBERS, _BAG, _WIDTH = 5, 0.8, 64
 _STEPS, _ROUNDS, _MORE_ROUNDS = 500, 20, 4
 _LOST = (0.05, 0.5)  # share of the cells of a row that is lost on purpose
+_BINS, _ANY = 10, 0.1  # rows are told apart by how much is seen, and all count this much whatever is seen
 _COPIES, _PRACTICE_ROWS = 16, 40_000
 _AT_ONCE = 1024
 _HUBER = 3.0  # deviations up to which an error counts squared
@@ -54,6 +55,11 @@ class Practice:
     variance: Tensor
     near: Tensor
     inputs: Tensor
+
+    @property
+    def seen(self) -> Tensor:
+        """Return 1 where a feature was left, (rows, features)."""
+        return self.inputs[:, -self.hidden.shape[1] :]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,7 @@ def learn_table(
         copies = len(practice.targets) // len(raw)
         _trust_neighbours(net, practice)
         _train(net, practice, bags.repeat(1, copies), plan, told)
-        _trust_ensemble(net, practice, bags.repeat(1, copies))
+        _trust_ensemble(net, practice, bags.repeat(1, copies), seen)
     return net.eval()
 
 
@@ -225,7 +231,7 @@ def _train(net: ImputationNet, practice: Practice, bags: Tensor, plan: TablePlan
 
 
 @torch.no_grad()
-def _trust_ensemble(net: ImputationNet, practice: Practice, bags: Tensor) -> None:
+def _trust_ensemble(net: ImputationNet, practice: Practice, bags: Tensor, seen: Tensor) -> None:
     """Learn what the ensemble gains, and how far off the whole is, where no member had learned from the row."""
     outside = (~bags).float()
     weights = (outside / outside.sum(0).clamp(min=1)).unsqueeze(2)
@@ -234,19 +240,39 @@ def _trust_ensemble(net: ImputationNet, practice: Practice, bags: Tensor) -> Non
     plain = practice.linear + net.near_share * (practice.near - practice.linear)
     net.net_share = _share(net.left_over * added, practice.targets - plain, practice.hidden)
     expected = net.expected(practice.linear, practice.near, added)
-    net.width = _width((practice.targets - expected).abs() / practice.variance.sqrt(), practice.hidden > 0)
+    ratios = (practice.targets - expected).abs() / practice.variance.sqrt()
+    net.width = _width(ratios, practice.hidden * _likeness(seen, practice).unsqueeze(1))
     net.sharpness = _sharpness(net, expected, practice)
 
 
-def _width(ratios: Tensor, hidden: Tensor) -> Tensor:
+def _width(ratios: Tensor, weights: Tensor) -> Tensor:
     """Return by feature what deviations must be multiplied with to cover the share that they promise."""
-    widths = torch.ones(ratios.shape[1])
-    for place in range(ratios.shape[1]):
-        found = ratios[hidden[:, place], place]
-        if len(found):
-            level = min(1.0, _COVERED * (1 + 1 / len(found)))
-            widths[place] = torch.quantile(found, level) / _OF_NORMAL
-    return widths.clamp(min=1e-6)
+    order = ratios.argsort(dim=0)
+    sums = weights.gather(0, order).cumsum(0)
+    # a little more than the share, as in conformal prediction, where few cells were lost
+    level = (_COVERED * (1 + 1 / (weights > 0).sum(0).clamp(min=1))).clamp(max=1.0)
+    places = (sums < level * sums[-1]).sum(0).clamp(max=len(ratios) - 1)
+    widths = ratios.gather(0, order.gather(0, places.unsqueeze(0))).squeeze(0) / _OF_NORMAL
+    return torch.where(sums[-1] > 0, widths, 1.0).clamp(min=1e-6)
+
+
+def _likeness(seen: Tensor, practice: Practice) -> Tensor:
+    """Return weights of rows by which lost cells stand in rows that are as little seen as those of missing cells.
+
+    Practice loses cells beside those that are missing anyway, and the less is seen the larger are errors.
+    """
+
+    def shares(known: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        places = (known.mean(1) * _BINS).long()
+        counts = torch.bincount(places, weights=cells.sum(1), minlength=_BINS + 1)
+        return places, counts / counts.sum().clamp(min=1)
+
+    _, wanted = shares(seen, 1 - seen)
+    places, found = shares(practice.seen, practice.hidden)
+    if not bool(wanted.any()):
+        return torch.ones(len(places))
+    likely = (1 - _ANY) * wanted * (found > 0) + _ANY * found
+    return (likely / found.clamp(min=1e-9))[places].float()
 
 
 def _sharpness(net: ImputationNet, expected: Tensor, practice: Practice) -> Tensor:
