@@ -3,11 +3,14 @@
 import json
 
 import numpy as np
+import png
 import pytest
+import tifffile
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
+import refold
 from refold.cli import app
 
 PHOTO = data.astronaut()[:96, 100:180]
@@ -134,3 +137,97 @@ def test_pairs_are_learned_from(folder):
     run("denoise", folder / "bad", "-m", model, "-o", folder / "good")
     done = run("fit", folder / "bad", "--whole", folder / "in", "-o", folder / "n.safetensors", code=2)
     assert "--whole belongs to --for restore" in done.stderr
+
+
+# --- ugly input -----------------------------------------------------------------------------------------------------
+
+
+def test_deep_transparency_is_filled_wholly(folder):
+    alpha = np.full(PHOTO.shape[:2], 65_535, np.uint16)
+    alpha[20:26, 30:50] = 0
+    deep = np.dstack([PHOTO.astype(np.uint16) * 257, alpha])
+    with (folder / "deep.png").open("wb") as file:
+        png.Writer(80, 96, greyscale=False, alpha=True, bitdepth=16).write(file, deep.reshape(96, -1))
+    run("inpaint", folder / "deep.png", "--mask", "alpha", "-o", folder / "o.png")
+    _, _, rows, _ = png.Reader(bytes=(folder / "o.png").read_bytes()).read()
+    after = np.array([list(row) for row in rows], np.uint16).reshape(96, 80, 4)
+    assert (after[..., 3] == 65_535).all() and np.array_equal(after[alpha > 0], deep[alpha > 0])
+
+
+def test_half_the_strength_is_half_the_way(folder):
+    stamped = PHOTO.copy()
+    stamped[40:44, 10:60] = (255, 0, 255)
+    Image.fromarray(stamped).save(folder / "s.png")
+    for strength in (0, 0.5, 1):
+        run(
+            "inpaint", folder / "s.png", "--mask", "magenta", "-o", folder / f"{strength}.png", "--strength", strength
+        )
+    none, half, whole = (pixels(folder / f"{strength}.png").astype(float) for strength in (0, 0.5, 1))
+    assert np.array_equal(none, stamped) and np.abs(half - (none + whole) / 2).max() <= 1
+
+
+def test_a_colour_and_a_cmyk_picture(folder):
+    Image.fromarray(PHOTO).convert("CMYK").save(folder / "c.jpg")
+    done = run("inpaint", folder / "c.jpg", "--mask", "white", "-o", folder / "o.jpg", code=1)
+    assert "a colour says nothing about a CMYK picture" in done.stderr
+
+
+def test_results_and_masks_never_are_one_file(folder):
+    done = run("corrupt", folder / "in", "-o", folder / "x", "--masks", folder / "x", "-c", "scratches(0.1)", code=2)
+    assert "would be one file" in done.stderr
+    Image.fromarray(PHOTO).save(folder / "in" / "a.bmp")
+    done = run("corrupt", folder / "in", "-o", folder / "x", "--masks", folder / "m", "-c", "scratches(0.1)", code=2)
+    assert "would both become" in done.stderr
+
+
+def test_masks_are_not_overwritten_by_what_is_left_to_do(folder):
+    (folder / "m").mkdir()
+    (folder / "m" / "a.png").write_bytes(b"dear")
+    words = ("-o", folder / "x", "--masks", folder / "m", "-c", "scratches(0.1)", "--skip-existing")
+    done = run("corrupt", folder / "in" / "a.png", *words, code=2)
+    assert "is there already" in done.stderr and (folder / "m" / "a.png").read_bytes() == b"dear"
+
+
+def test_a_picture_is_damaged_the_same_whichever_are_done_with_it(folder):
+    run("corrupt", folder / "in", "-o", folder / "all", "-c", "noise(0.2)")
+    (folder / "rest" / "below").mkdir(parents=True)
+    (folder / "rest" / "a.png").write_bytes(b"done")
+    run("corrupt", folder / "in", "-o", folder / "rest", "-c", "noise(0.2)", "--skip-existing")
+    assert (folder / "rest" / "below" / "b.png").read_bytes() == (folder / "all" / "below" / "b.png").read_bytes()
+
+
+def test_an_output_around_the_input_hides_nothing(folder):
+    done = run("corrupt", folder / "in", "-o", folder, "-c", "blur", "--json")
+    assert len(json.loads(done.stdout)["done"]) == 2 and (folder / "a.png").exists()
+
+
+def test_going_on_with_a_comparison(folder):
+    run("denoise", folder / "in" / "a.png", "-o", folder / "x", "--compare")
+    run("denoise", folder / "in", "-o", folder / "x", "--compare", "--skip-existing")
+    assert (folder / "x" / "below" / "b.png").exists()
+
+
+def test_floats_get_colours_in_a_tiff(folder):
+    tifffile.imwrite(folder / "f.tif", data.camera()[:64, :64].astype(np.float32) / 255)
+    run("colourise", folder / "f.tif", "-o", folder / "o.tif")
+    assert tifffile.imread(folder / "o.tif").shape == (64, 64, 3)
+    done = run("colourise", folder / "f.tif", "-o", folder / "o.png", code=1)
+    assert "cannot hold colours as floats" in done.stderr
+
+
+def test_a_model_for_something_else_is_not_used(folder):
+    refold.pretrained("inpaint").save(folder / "i.safetensors")
+    refold.pretrained("denoise").save(folder / "d.safetensors")
+    done = run("denoise", folder / "in", "-m", folder / "i.safetensors", "-o", folder / "x", code=1)
+    assert "is for refold inpaint, and not for refold denoise" in done.stderr
+    done = run("unwatermark", folder / "in", "-m", folder / "d.safetensors", "-o", folder / "x", code=1)
+    assert "is for refold denoise, and not for refold unwatermark" in done.stderr
+
+
+def test_webp_keeps_known_pixels(folder):
+    Image.fromarray(PHOTO).save(folder / "w.webp", lossless=True)
+    mask = np.zeros(PHOTO.shape[:2], np.uint8)
+    mask[10:14] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    run("inpaint", folder / "w.webp", "--mask", folder / "mask.png", "-o", folder / "o.webp")
+    assert np.array_equal(pixels(folder / "o.webp")[mask == 0], PHOTO[mask == 0])

@@ -62,6 +62,21 @@ def test_too_few_of_a_size_are_told_of(folder, tmp_path):
     assert "too few pictures have its size 140x120" in done.stderr
 
 
+def test_odd_pictures_do_not_stop_the_others(folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    for path in sorted((folder / "in").iterdir()):
+        (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+    Image.fromarray(data.astronaut()[:120, :140]).convert("CMYK").save(tmp_path / "in" / "odd.jpg")
+    for place, name in enumerate(
+        ("astronaut", "chelsea", "coffee", "cat", "rocket", "camera", "coins", "moon", "brick")
+    ):
+        photo = getattr(data, name)()[150:240, 100:200]
+        Image.fromarray(photo).save(tmp_path / "in" / f"clean{place}.png")
+    done = run("unwatermark", tmp_path / "in", "--same-mark", "-o", tmp_path / "out", code=1)
+    assert "skipped odd.jpg" in done.stderr and "clean0.png: no mark was found" in done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 21
+
+
 def test_unknown_marks_are_not_promised(folder, tmp_path):
     done = run("unwatermark", folder / "in", "-o", tmp_path / "out", code=2)
     assert "no network for unknown marks ships with refold yet" in done.stderr

@@ -221,7 +221,7 @@ def test_pictures_that_share_no_mark_are_refused():
     with pytest.raises(DataError, match="there are 2 pictures"):
         shared_mark(several(2))
     with pytest.raises(DataError, match="must be of one size"):
-        shared_mark([*several(5, 96), data.camera()])
+        shared_mark([*several(8, 96), data.camera()])
     with pytest.raises(DataError, match="must be of one size"):
         known_mark().removed_from(data.camera())
     with pytest.raises(ParameterError, match="strength must be"):

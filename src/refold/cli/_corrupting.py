@@ -1,5 +1,6 @@
 """What ``refold corrupt`` does: pictures damaged on purpose, and where."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from refold._errors import DataError, ParameterError
-from refold.cli._picture_jobs import PictureJob, Writing, check_free, mask_path, picture_jobs, write_mask
+from refold.cli._picture_jobs import PictureJob, Writing, mask_path, picture_jobs, write_mask
 from refold.cli._talk import say
 from refold.data import PictureFile, read_picture_file, write_picture_file
 from refold.objectives import Corruption, Domain, parse_corruption
@@ -48,14 +49,14 @@ def corrupt_files(inputs: Sequence[str], wishes: CorruptWishes) -> dict[str, Any
     """Damage pictures one by one, and return what was done; broken ones are told of and left out."""
     corruption, colour = parse_corruption(wishes.corruption), _colour(wishes.lost)
     assert corruption is not None
-    jobs = picture_jobs(inputs, wishes.writing)
-    if wishes.masks is not None and not wishes.writing.overwrite:
-        check_free([mask_path(wishes.masks, job) for job in jobs])
+    masks = wishes.masks
+    jobs = picture_jobs(inputs, wishes.writing, lambda job: [] if masks is None else [mask_path(masks, job)])
     done: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
-    for place, job in enumerate(jobs):
+    for job in jobs:
+        seed = zlib.crc32(f"{wishes.seed} {job.name}".encode())  # of the picture, whichever are damaged with it
         try:
-            lost = _corrupt(job, corruption, colour, wishes.seed + place, wishes.masks)
+            lost = _corrupt(job, corruption, colour, seed, masks)
         except _SKIPPED as error:
             skipped[job.name] = " ".join(str(error).split()) or type(error).__name__
             say(f"skipped {job.name}: {skipped[job.name]}")

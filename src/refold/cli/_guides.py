@@ -63,8 +63,8 @@ def _read_hints(path: Path) -> NDArray[np.uint8]:
     pixels = np.rint(_unit(file.pixels) * 255).astype(np.uint8)
     if pixels.ndim == 2 or pixels.shape[2] != 3:
         raise DataError(f"{path.name!r} has no colours that could be hints")
-    if file.alpha is not None and file.alpha.min() < _OPAQUE:
-        return np.dstack([pixels, (file.alpha > 0).astype(np.uint8) * np.uint8(255)])
+    if file.alpha is not None and _unit(file.alpha).min() < 1:
+        return np.dstack([pixels, (file.alpha > 0).astype(np.uint8) * np.uint8(_OPAQUE)])
     coloured = np.ptp(pixels.astype(np.int16), axis=2) > _COLOURED
     return np.dstack([pixels, coloured.astype(np.uint8) * np.uint8(255)])
 
@@ -159,8 +159,8 @@ class _MasksOfFolder:
 def _read_mask(path: Path) -> Mask:
     """Return where a picture is bright; or, on a layer that is transparent elsewhere, where something was drawn."""
     file = read_picture_file(path)
-    if file.alpha is not None and file.alpha.min() < _OPAQUE:
-        return np.asarray(file.alpha > _OPAQUE // 2)
+    if file.alpha is not None and _unit(file.alpha).min() < 1:
+        return np.asarray(_unit(file.alpha) > _HALF)
     return np.asarray(_unit(file.pixels).reshape(*file.pixels.shape[:2], -1).mean(axis=2) > _HALF)
 
 
@@ -172,6 +172,8 @@ def _transparent(name: str, file: PictureFile) -> Mask:
 
 def _of_colour(file: PictureFile, colour: NDArray[Any], tolerance: int) -> Mask:
     levels = _unit(file.pixels) * 255
+    if levels.ndim == 3 and levels.shape[2] != 3:
+        raise DataError("a colour says nothing about a CMYK picture; give a mask, or the picture as RGB")
     if levels.ndim == 2:
         levels, colour = levels[..., None], np.array([colour @ _GREY])
     return np.asarray((np.abs(levels - colour) <= tolerance).all(axis=2))

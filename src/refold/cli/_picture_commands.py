@@ -219,8 +219,8 @@ def unwatermark(
         bool,
         typer.Option(
             "--same-mark",
-            help="All pictures (five at least, of one size) have one mark at one place: it is told from all of them, "
-            "and comes off without a trace.",
+            help="All pictures (eight at least, of one size) have one mark at one place: it is told from all of "
+            "them, and comes off without a trace.",
         ),
     ] = False,
     mask: Annotated[

@@ -85,9 +85,9 @@ def picture_jobs(
     for path, base in found:
         name = str(path.relative_to(base))
         jobs.append(PictureJob(path, writing.output if named else writing.output / name, name))
-    _refuse_two_in_one(jobs)
+    _refuse_two_in_one(jobs, besides)
     if writing.skip_existing:
-        return [job for job in jobs if not job.target.exists()]
+        jobs = [job for job in jobs if not job.target.exists()]
     if not writing.overwrite:
         check_free([path for job in jobs for path in (job.target, *besides(job))])
     return jobs
@@ -138,16 +138,19 @@ def _files_of(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
         return
     found = picture_files(path) if path.is_dir() else [Path(each) for each in sorted(glob(text, recursive=True))]
     found = [each for each in found if each.is_file() and is_picture(each) and not each.name.endswith(COMPARED)]
-    if path.is_dir() and output.resolve() != path.resolve():
+    if path.is_dir() and path.resolve() in output.resolve().parents:
         found = [each for each in found if not each.resolve().is_relative_to(output.resolve())]
     if not found:
         raise DataError(f"there is no picture {text!r}; give a file, a folder or a pattern such as 'scans/*.png'")
     yield from ((each, path if path.is_dir() else each.parent) for each in found)
 
 
-def _refuse_two_in_one(jobs: Sequence[PictureJob]) -> None:
+def _refuse_two_in_one(jobs: Sequence[PictureJob], besides: Callable[[PictureJob], Sequence[Path]]) -> None:
     seen: dict[Path, Path] = {}
     for job in jobs:
-        other = seen.setdefault(job.target, job.source)
-        if other != job.source:
-            raise ParameterError(f"{str(other)!r} and {str(job.source)!r} would both become {str(job.target)!r}")
+        for path in (job.target, *besides(job)):
+            other = seen.setdefault(path, job.source)
+            if other != job.source:
+                raise ParameterError(f"{str(other)!r} and {str(job.source)!r} would both become {str(path)!r}")
+        if len({job.target, *besides(job)}) <= len(besides(job)):
+            raise ParameterError(f"the result and the mask of {job.name!r} would be one file; give another folder")

@@ -25,6 +25,11 @@ _NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
 _DARK_AND_BRIGHT = (0.005, 0.995)  # quantiles of floats that are shown as black and white
 _LEVELS = 255  # noise is told in these, as in the literature
 _SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
+_JOBS: dict[str, Callable[[DamageKind], bool]] = {  # and denoise does all that needs nothing told and finds nothing
+    "inpaint": lambda kind: kind.loses,
+    "colourise": lambda kind: kind.colours,
+    "unwatermark": lambda kind: kind.finds,
+}
 _VERBS = {"denoise": "taken off", "inpaint": "filled", "colourise": "coloured", "unwatermark": "taken off"}
 
 
@@ -130,7 +135,7 @@ def restore_files(inputs: Sequence[str], name: str, wishes: RestoreWishes) -> di
 def jobs_of(inputs: Sequence[str], wishes: RestoreWishes) -> list[PictureJob]:
     """Return what is to be done, once it is sure that nothing is overwritten by mistake."""
     jobs = picture_jobs(inputs, wishes.writing, lambda job: _besides(job, wishes))
-    if wishes.compare and not wishes.writing.overwrite:
+    if wishes.compare and not (wishes.writing.overwrite or wishes.writing.skip_existing):
         check_free([page_of(wishes.writing.output, jobs)])
     return jobs
 
@@ -192,6 +197,10 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
             f"{wishes.model.name!r} is no restorer of pictures; make one with: refold fit FOLDER --for restore "
             "-o m.safetensors"
         )
+    for verb, does in _JOBS.items():
+        if does(model.kind_) != (verb == name):
+            right = next((other for other, fits in _JOBS.items() if fits(model.kind_)), "denoise")
+            raise ModelFileError(f"{wishes.model.name!r} is for refold {right}, and not for refold {name}")
     return model
 
 
@@ -219,7 +228,7 @@ def _write(file: PictureFile, restoration: Restoration, job: PictureJob, wishes:
         if wishes.masks is not None:
             write_mask(restoration.mask, mask_path(wishes.masks, job))
         if isinstance(wishes.guide, MaskGuide) and wishes.guide.transparent and file.alpha is not None:
-            file = replace(file, alpha=np.where(restoration.mask, np.uint8(255), file.alpha))
+            file = replace(file, alpha=np.where(restoration.mask, np.iinfo(file.alpha.dtype).max, file.alpha))
     if (
         restoration.picture.ndim != file.pixels.ndim
     ):  # what was grey has colours, and the profile of grey is not theirs
@@ -273,8 +282,8 @@ def _compared(job: PictureJob, file: PictureFile, restoration: Restoration, said
 def _as_seen(pixels: NDArray[Any], before: NDArray[Any]) -> NDArray[np.uint8]:
     """Return grey or RGB pixels of 8 bits, floats from black to white by what they were before."""
     if pixels.dtype.kind == "f":
-        low, high = np.quantile(before, _DARK_AND_BRIGHT)
-        pixels = np.clip((pixels - low) / max(high - low, 1e-12), 0, 1) * _LEVELS
+        low, high = np.nanquantile(before, _DARK_AND_BRIGHT)
+        pixels = np.nan_to_num(np.clip((pixels - low) / max(high - low, 1e-12), 0, 1)) * _LEVELS
     elif pixels.dtype == np.uint16:
         pixels = pixels / 257
     seen = np.rint(pixels).astype(np.uint8)

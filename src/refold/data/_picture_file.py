@@ -191,12 +191,15 @@ def write_picture_file(picture: PictureFile, path: Path) -> None:
     if picture.is_deep:
         _write_deep(picture, kind, path)
         return
+    if picture.pixels.dtype.kind == "f" and picture.pixels.ndim == 3:
+        _write_float_colours(picture, kind, path)
+        return
     image = _image_of(picture)
     options = {name: value for name, value in picture.info.items() if kind == "TIFF" or name not in _OF_TIFF}
     if kind == "JPEG":
         options |= _JPEG
     if kind == "WEBP":
-        options |= {"quality": 95}
+        options |= {"lossless": True}
     try:
         with write_whole(path) as unfinished, unfinished.open("wb") as file:
             image.save(file, format=kind, **options)
@@ -213,6 +216,14 @@ def _write_deep(picture: PictureFile, kind: str, path: Path) -> None:
         raise DataError(f"{path.name!r} cannot hold 16 bits a colour; give an output that ends in .png or .tif")
     info = picture.info if kind == picture.format else {}
     content = _DEEP[kind][1](picture.pixels, picture.alpha, info)
+    with write_whole(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def _write_float_colours(picture: PictureFile, kind: str, path: Path) -> None:
+    if kind != "TIFF":
+        raise DataError(f"{path.name!r} cannot hold colours as floats; give an output that ends in .tif")
+    content = deep_tiff(picture.pixels, picture.alpha, {})
     with write_whole(path) as unfinished:
         unfinished.write_bytes(content)
 

@@ -27,6 +27,7 @@ _TAKEN_FROM_CLEAN = 2.5 / 255  # what is taken off flat blocks of clean texture 
 _TILES = (1024, 512, 256, 128)
 _BYTES_A_PIXEL = 400  # of a tile with its surroundings, at 32 channels of half the scale
 _TURNS = 8
+_SAMPLED = 1 << 18  # pixels that tell a usual value
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +111,20 @@ def restored_picture(net: RestorationNet, kind: DamageKind, picture: Any, wishes
         return Restoration(pixels.copy(), None, False, lost)
     planes = PicturePlanes.of(pixels, opponent=False)
     restored = restored_planes(net, planes.values, lost, wishes)
-    places = lost if kind.keeps else None
-    result = planes.less(np.subtract(planes.values, restored, out=restored), wishes.strength)
-    if places is not None:
-        result[~places] = np.asarray(picture)[~places]
+    strength = wishes.strength if lost is None else 1.0
+    result = planes.less(np.subtract(planes.values, restored, out=restored), strength)
+    if lost is not None and wishes.strength < 1:
+        result = _between(np.asarray(picture), result, wishes.strength)
+    if lost is not None and kind.keeps:
+        result[~lost] = np.asarray(picture)[~lost]
     return Restoration(result, None, wishes.strength > 0, lost)
+
+
+def _between(damaged: Array, restored: Array, share: float) -> Array:
+    """Return what lies so far on the way to the restored picture; from NaN there is no way but all of it."""
+    way = damaged + share * (restored.astype(np.float64) - damaged)
+    way = np.where(np.isnan(way), restored if share > 0 else damaged, way)
+    return np.asarray(np.rint(way) if restored.dtype.kind == "u" else way).astype(restored.dtype)
 
 
 def _denoised(net: RestorationNet, picture: Any, wishes: Wishes) -> Restoration:
@@ -158,7 +168,9 @@ def _known_and_lost(picture: Any, mask: Any) -> tuple[Array, Mask]:
         )
     if lost.all():
         raise DataError("every pixel of the picture is lost; nothing is left to fill it from")
-    pixels[lost] = np.median(pixels[~lost].astype(np.float64), axis=0).astype(pixels.dtype)
+    known = pixels[~lost]
+    some = known[:: max(1, len(known) // _SAMPLED)].astype(np.float64)
+    pixels[lost] = np.median(some, axis=0).astype(pixels.dtype)
     return checked_picture(pixels), lost
 
 

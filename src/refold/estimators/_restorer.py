@@ -384,9 +384,8 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     ----------
     name : str
         "denoise": noise of every strength off grey and colour pictures; "inpaint": scratches, text, missing pixels
-        and small holes filled, where a mask says so.
-        "denoise": noise of every strength off grey and colour pictures. "colourise" (or "colorize"): colours for
-        grey pictures, from hints and without.
+        and small holes filled, where a mask says so; "colourise" (or "colorize"): colours for grey pictures, from
+        hints and without.
     device : str, default="auto"
 
     Raises

@@ -65,7 +65,7 @@ class Holes:
     side: float = 32.0
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.side < 1:
+        if not (1 <= self.count <= 10_000 and 1 <= self.side <= 100_000):
             raise ParameterError(f"holes({self.count}, {self.side}) is not possible; both must be at least 1")
 
     def __call__(self, raw: Tensor, domain: Domain, generator: torch.Generator) -> Tensor:
