@@ -1,10 +1,9 @@
 """``make bench-restore_ablation``: what skips and constants do to a network against noise.
 
-Small networks see the same crops and the same noise (evenly from 0 to 55 of 255): the one of `refold.Restorer`,
-the same with constants (biases) in its layers, and strict autoencoders: no paths beside the code, and the
-picture itself as answer instead of the damage. The code of the first has as many numbers as the picture, that
-of the second one for eight pixels. They are judged on every sixth picture of BSD68, at noise that they have
-seen and at noise that they have not.
+Three small networks of the same widths see the same crops and the same noise (evenly from 0 to 55 of 255): the one of
+`refold.Restorer`, the same with constants (biases) in its layers, and a strict autoencoder: no paths beside the code,
+and the picture itself as answer instead of the damage. They are judged on every sixth picture of BSD68, at noise that
+they have seen and at noise that they have not.
 """
 
 import time
@@ -42,15 +41,14 @@ class StrictAutoencoder(RestorationNet):
 
 
 def main() -> None:
-    """Train them and print what they do."""
+    """Train the three and print what they do."""
     torch.set_num_threads(1)
     start, pictures = time.perf_counter(), [np.rint(each * 255).astype(np.uint8) for each in photos("train")]
     spec = RestorationSpec(channels=1, widths=WIDTHS)
     networks: dict[str, Any] = {
         "residual, skips, no constants (`Restorer`)": lambda: spec.build(),
         "the same with constants": lambda: RestorationSpec(channels=1, widths=WIDTHS, bias=True).build(),
-        "strict autoencoder, a number a pixel": lambda: StrictAutoencoder(spec),
-        "strict autoencoder, a number for 8 pixels": lambda: StrictAutoencoder(RestorationSpec(1, (*WIDTHS[:2], 8))),
+        "strict autoencoder": lambda: StrictAutoencoder(spec),
     }
     columns = " | ".join(f"{level}{'' if level <= 55 else ' (unseen)'}" for level in LEVELS)
     rows = [f"| BSD68, every {EVERY}th picture, dB, at sigma | {columns} |", "|---" * (len(LEVELS) + 1) + "|"]
