@@ -96,6 +96,8 @@ def train_from_command_line(
     if options.checkpoint is not None and options.checkpoint.exists():
         training.resume(options.checkpoint)
     training.run(examples(photos), _said(time.perf_counter(), training.step), options.checkpoint)
+    if training.interrupted:
+        raise SystemExit("interrupted; nothing was written, and with --checkpoint the same command goes on")
     restorer = Restorer(corruption=recipe.corruption, widths=recipe.spec.widths, steps=plan.steps)
     restorer.take(training, recipe.kind).save(options.output, half=True)
 

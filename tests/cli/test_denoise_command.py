@@ -222,6 +222,49 @@ def test_deep_tiffs_keep_their_tags(tmp_path, planar, channels):
     assert channels == 3 or np.array_equal(after[..., 3], pixels[..., 3])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_transparent_colour_stays_transparent_in_deep_pictures(tmp_path, channels):
+    pixels = DEEP[..., :channels]
+    key = tuple(map(int, pixels[7, 9]))
+    with (tmp_path / "in.png").open("wb") as file:
+        transparent = key if channels == 3 else key[0]
+        writer = png.Writer(50, 40, greyscale=channels == 1, bitdepth=16, transparent=transparent)
+        writer.write(file, pixels.reshape(40, -1))
+    run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png", "--sigma", 20)
+    _, _, rows, info = png.Reader(bytes=(tmp_path / "out.png").read_bytes()).read()
+    alpha = np.array([list(row) for row in rows]).reshape(40, 50, -1)[..., -1]
+    assert info["alpha"] and alpha[7, 9] == 0
+    assert np.array_equal(alpha == 0, (pixels == pixels[7, 9]).all(axis=2))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_deep_grey_picture_that_gets_colours_keeps_what_its_file_says(tmp_path, suffix):
+    grey, source, target = DEEP[..., 0], tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    if suffix == ".png":
+        Image.fromarray(grey).save(source, dpi=(300, 300), exif=exif(), icc_profile=b"of grey")
+    else:
+        tifffile.imwrite(
+            source, grey, metadata=None, resolution=(300, 300), resolutionunit="inch",
+            extratags=[(33432, 2, 0, "a right", True), (34675, 7, 7, b"of grey", True)],
+        )  # fmt: skip
+    run("colourise", source, "-o", target)
+    if suffix == ".png":
+        chunks = dict(png.Reader(bytes=target.read_bytes()).chunks())
+        assert b"iCCP" not in chunks and struct.unpack(">IIB", chunks[b"pHYs"]) == (11811, 11811, 1)
+        with Image.open(target) as image:
+            assert image.getexif()[0x010F] == "a camera"
+        return
+    with tifffile.TiffFile(target) as file:
+        page = file.pages.first
+        assert page.tags[33432].value == "a right" and 34675 not in page.tags
+        assert page.tags["XResolution"].value == (300, 1) and page.shape == (40, 50, 3)
+
+
+def test_an_unknown_kind_of_output_is_refused_before_the_work(folder):
+    done = run("denoise", folder / "in" / "grey.png", "-o", folder / "out.v2", code=2)
+    assert "'out.v2' is no kind of picture" in done.stderr
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_torn_deep_colours_get_one_sentence(tmp_path, suffix):
     deep_png(tmp_path / "in.png", 3)

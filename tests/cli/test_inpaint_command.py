@@ -231,3 +231,29 @@ def test_webp_keeps_known_pixels(folder):
     Image.fromarray(mask).save(folder / "mask.png")
     run("inpaint", folder / "w.webp", "--mask", folder / "mask.png", "-o", folder / "o.webp")
     assert np.array_equal(pixels(folder / "o.webp")[mask == 0], PHOTO[mask == 0])
+
+
+def test_masks_inside_the_folder_are_no_pictures(folder):
+    run("corrupt", folder / "in", "-o", folder / "bad", "-c", "scratches(0.1)", "--masks", folder / "bad" / "masks")
+    masks = folder / "bad" / "masks"
+    done = run("inpaint", folder / "bad", "--mask", masks, "-o", folder / "good", "--json")
+    assert len(json.loads(done.stdout)["done"]) == 2
+
+
+def test_a_colour_photograph_keeps_its_colours_and_a_toned_print_gets_some(folder):
+    photo = data.astronaut()
+    Image.fromarray(photo).save(folder / "photo.png")
+    toned = (np.asarray(Image.fromarray(photo).convert("L"))[..., None] * [1.0, 0.9, 0.7]).astype(np.uint8)
+    Image.fromarray(toned).save(folder / "print.png")
+    done = run("colourise", folder / "photo.png", folder / "print.png", "-o", folder / "out")
+    assert "photo.png: it has colours already, left as it is" in done.stderr
+    assert (folder / "out" / "photo.png").read_bytes() == (folder / "photo.png").read_bytes()
+    assert not np.array_equal(pixels(folder / "out" / "print.png"), toned)
+
+
+def test_a_model_that_was_fitted_says_which_command_it_is_for(folder):
+    quick = ("--steps", 1, "--crop", 32, "--widths", "8,8", "-o", folder / "c.safetensors")
+    done = run("fit", folder / "in", "--for", "restore", "--corruption", "grey", *quick)
+    assert "use it with: refold colourise PICTURES -m" in done.stderr
+    done = run("denoise", folder / "in", "-m", folder / "c.safetensors", "-o", folder / "x", code=1)
+    assert "is for refold colourise" in done.stderr

@@ -14,11 +14,10 @@ from PIL import ImageColor
 from refold._errors import DataError, ParameterError
 from refold.cli._picture_jobs import PictureJob, Writing, mask_path, picture_jobs, write_mask
 from refold.cli._talk import say
-from refold.data import PictureFile, read_picture_file, write_picture_file
+from refold.data import LUMINANCE, PictureFile, read_picture_file, write_picture_file
 from refold.objectives import Corruption, Domain, parse_corruption
 
 _SKIPPED = (DataError, OSError, MemoryError)
-_GREY = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def damaged_pixels(
     domain = Domain(torch.tensor(0.0), torch.tensor(high), torch.tensor(True))
     damaged = corruption(raw, domain, torch.Generator().manual_seed(seed))[0].permute(1, 2, 0).numpy()
     lost = np.isnan(damaged).any(axis=2)
-    damaged[lost] = np.array(colour if damaged.shape[2] == 3 else [np.dot(colour, _GREY)]) / 255 * high
+    damaged[lost] = np.array(colour if damaged.shape[2] == 3 else [np.dot(colour, LUMINANCE)]) / 255 * high
     if pixels.dtype.kind == "u":
         damaged = np.rint(np.clip(damaged, 0, high))
     return damaged.astype(pixels.dtype).reshape(pixels.shape), lost

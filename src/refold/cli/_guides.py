@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from refold._errors import DataError, ParameterError
-from refold.data import PictureFile, is_picture, picture_files, read_picture_file
+from refold.data import LUMINANCE, PictureFile, is_picture, picture_files, read_picture_file
 
 Mask = NDArray[np.bool_]
 Guide = Callable[[str, PictureFile], dict[str, Any]]
@@ -18,7 +19,6 @@ Guide = Callable[[str, PictureFile], dict[str, Any]]
 _ALPHA = "alpha"
 _HALF, _OPAQUE = 0.5, 255
 _COLOURED = 24  # levels between the channels of a pixel, which JPEG makes of no grey one
-_GREY = (0.299, 0.587, 0.114)
 
 
 def no_guide(name: str, file: PictureFile) -> dict[str, Any]:
@@ -70,11 +70,13 @@ def _read_hints(path: Path) -> NDArray[np.uint8]:
 
 
 def _of_same_name(folder: Path, name: str) -> Path | None:
-    stem = Path(name).with_suffix("")
-    for path in picture_files(folder):
-        if path.relative_to(folder).with_suffix("") == stem:
-            return path
-    return None
+    return _by_name(folder).get(Path(name).with_suffix(""))
+
+
+@cache
+def _by_name(folder: Path) -> dict[Path, Path]:
+    """Return the pictures of a folder by their names without suffix; the first where two have one."""
+    return {path.relative_to(folder).with_suffix(""): path for path in reversed(picture_files(folder))}
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _of_colour(file: PictureFile, colour: NDArray[Any], tolerance: int) -> Mask:
     if levels.ndim == 3 and levels.shape[2] != 3:
         raise DataError("a colour says nothing about a CMYK picture; give a mask, or the picture as RGB")
     if levels.ndim == 2:
-        levels, colour = levels[..., None], np.array([colour @ _GREY])
+        levels, colour = levels[..., None], np.array([colour @ LUMINANCE])
     return np.asarray((np.abs(levels - colour) <= tolerance).all(axis=2))
 
 

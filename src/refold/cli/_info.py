@@ -72,14 +72,21 @@ def _describe_model(file: str) -> dict[str, Any]:
     }
 
 
-def _describe_detector(file: str, header: dict[str, Any]) -> dict[str, Any]:
-    fitted, adapter = header["fitted"], header["adapter"]
+def _head(file: str, kind: str, header: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of every model file."""
     return {
         "file": file,
-        "kind": "Detector",
+        "kind": kind,
         "format": header["format"],
         "bytes": Path(file).stat().st_size,
         "versions": header["versions"],
+    }
+
+
+def _describe_detector(file: str, header: dict[str, Any]) -> dict[str, Any]:
+    fitted, adapter = header["fitted"], header["adapter"]
+    return {
+        **_head(file, "Detector", header),
         "records": "pictures of any size" if adapter is None else _record_text(adapter),
         "threshold": fitted["threshold_"],
         "promised_false_alarm_rate": fitted["promised_false_alarm_rate_"],
@@ -93,11 +100,7 @@ def _describe_detector(file: str, header: dict[str, Any]) -> dict[str, Any]:
 def _describe_camera(file: str, header: dict[str, Any]) -> dict[str, Any]:
     fitted = header["fitted"]
     return {
-        "file": file,
-        "kind": "CameraDetector",
-        "format": header["format"],
-        "bytes": Path(file).stat().st_size,
-        "versions": header["versions"],
+        **_head(file, "CameraDetector", header),
         "records": "frames of {}x{} pixels".format(*fitted["size_"]),
         "modes": ", ".join(header["modes"]),
         "frames": fitted["n_frames_"],
@@ -111,11 +114,7 @@ def _describe_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
     if header.get("kind_of_data") == "table":
         return _describe_table_restorer(file, header)
     return {
-        "file": file,
-        "kind": "Restorer",
-        "format": header["format"],
-        "bytes": Path(file).stat().st_size,
-        "versions": header["versions"],
+        **_head(file, "Restorer", header),
         "records": "pictures of any size in " + ("colour" if spec["channels"] > 1 else "grey, colour plane by plane"),
         "undoes": str(header["parameters"]["corruption"]),
         "widths": ", ".join(map(str, spec["widths"])),
@@ -126,11 +125,7 @@ def _describe_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_table_restorer(file: str, header: dict[str, Any]) -> dict[str, Any]:
     return {
-        "file": file,
-        "kind": "Restorer",
-        "format": header["format"],
-        "bytes": Path(file).stat().st_size,
-        "versions": header["versions"],
+        **_head(file, "Restorer", header),
         "records": _record_text(header["adapter"]),
         "undoes": "missing cells",
         "rows_compared_with": header["spec"]["references"],

@@ -148,7 +148,7 @@ def inpaint(
         from refold.cli._restoring import RestoreWishes, restore_files
 
         wishes = RestoreWishes(
-            Writing(output, overwrite, skip_existing),
+            Writing(output, overwrite, skip_existing, _folders(mask, save_masks)),
             model,
             strength,
             None,
@@ -188,7 +188,8 @@ def colourise(
     """Give colours to grey pictures, from hints and without (colorize is the same).
 
     What was light stays light: only colour is added. Without hints the colours are cautious guesses; a few dots of
-    the right colour say more than any guess.
+    the right colour say more than any guess. A picture that has colours already comes back as it is; the tint of an
+    old print does not count.
 
     \b
     Examples:
@@ -201,7 +202,7 @@ def colourise(
         from refold.cli._restoring import RestoreWishes, restore_files
 
         wishes = RestoreWishes(
-            Writing(output, overwrite, skip_existing),
+            Writing(output, overwrite, skip_existing, _folders(hints)),
             model,
             strength,
             self_ensemble=self_ensemble,
@@ -220,7 +221,7 @@ def unwatermark(
         typer.Option(
             "--same-mark",
             help="All pictures (eight at least, of one size) have one mark at one place: it is told from all of "
-            "them, and comes off without a trace.",
+            "them and taken off, and what lies below it stays.",
         ),
     ] = False,
     mask: Annotated[
@@ -267,7 +268,7 @@ def unwatermark(
                 "or a --model of refold fit --for restore --corruption \"watermark('logo.png')\""
             )
         wishes = RestoreWishes(
-            Writing(output, overwrite, skip_existing),
+            Writing(output, overwrite, skip_existing, _folders(mask, save_masks)),
             model,
             strength,
             None,
@@ -324,8 +325,13 @@ def corrupt(
         from refold.cli._corrupting import CorruptWishes, corrupt_files
         from refold.cli._picture_jobs import Writing
 
-        writing = Writing(output, overwrite, skip_existing)
+        writing = Writing(output, overwrite, skip_existing, _folders(masks))
         _answer(corrupt_files(inputs, CorruptWishes(writing, corruption, seed, lost, masks, quiet)), json)
+
+
+def _folders(*told: Path | str | None) -> tuple[Path, ...]:
+    """Return which folders hold something else than pictures to work on."""
+    return tuple(Path(each) for each in told if each is not None and not Path(each).is_file())
 
 
 def _answer(result: dict[str, Any], json: bool) -> None:

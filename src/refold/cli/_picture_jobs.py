@@ -47,11 +47,14 @@ class Writing:
         Replace files that are there.
     skip_existing : bool
         Leave pictures out whose result is there.
+    apart : tuple of Path
+        Folders whose pictures are no input, such as those of masks.
     """
 
     output: Path
     overwrite: bool = False
     skip_existing: bool = False
+    apart: tuple[Path, ...] = ()
 
 
 def picture_jobs(
@@ -74,12 +77,16 @@ def picture_jobs(
     ParameterError
         If two results would be one file, or one is there already.
     """
-    found = [(path, base) for text in inputs for path, base in _files_of(text, writing.output)]
+    found = [(path, base) for text in inputs for path, base in _files_of(text, writing)]
     one = len(inputs) == 1 and Path(inputs[0]).is_file()
     named = _is_file_name(writing.output, one)
     if named and not one:
         raise ParameterError(
             f"{str(writing.output)!r} is one picture, and {len(found)} are to be made; give a folder as --output"
+        )
+    if named and not is_picture(writing.output):
+        raise ParameterError(
+            f"{writing.output.name!r} is no kind of picture; give a name such as out.png, or a folder"
         )
     jobs = []
     for path, base in found:
@@ -127,10 +134,11 @@ def _is_file_name(output: Path, one: bool) -> bool:
     return not output.is_dir() and (is_picture(output) or (one and bool(output.suffix)))
 
 
-def _files_of(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
+def _files_of(text: str, writing: Writing) -> Iterator[tuple[Path, Path]]:
     """Yield the pictures that a path, a folder or a pattern names, each with the folder that its name is told from.
 
-    What an earlier call wrote is none of them: comparisons, and the output where it lies inside the folder.
+    What an earlier call wrote is none of them: comparisons, and the output where it lies inside the folder; nor are
+    masks and hints.
     """
     path = Path(text)
     if path.is_file():
@@ -138,8 +146,9 @@ def _files_of(text: str, output: Path) -> Iterator[tuple[Path, Path]]:
         return
     found = picture_files(path) if path.is_dir() else [Path(each) for each in sorted(glob(text, recursive=True))]
     found = [each for each in found if each.is_file() and is_picture(each) and not each.name.endswith(COMPARED)]
-    if path.is_dir() and path.resolve() in output.resolve().parents:
-        found = [each for each in found if not each.resolve().is_relative_to(output.resolve())]
+    for apart in (each.resolve() for each in (writing.output, *writing.apart)):
+        if path.is_dir() and path.resolve() in apart.parents:
+            found = [each for each in found if not each.resolve().is_relative_to(apart)]
     if not found:
         raise DataError(f"there is no picture {text!r}; give a file, a folder or a pattern such as 'scans/*.png'")
     yield from ((each, path if path.is_dir() else each.parent) for each in found)

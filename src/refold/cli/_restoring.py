@@ -25,11 +25,6 @@ _NOTHING_CAN_BE_WRITTEN = (errno.ENOSPC, errno.EROFS, errno.EACCES)
 _DARK_AND_BRIGHT = (0.005, 0.995)  # quantiles of floats that are shown as black and white
 _LEVELS = 255  # noise is told in these, as in the literature
 _SHOWN, _SHOWN_SIDE = 12, 640  # pictures on a page, and pixels of their longer side there
-_JOBS: dict[str, Callable[[DamageKind], bool]] = {  # and denoise does all that needs nothing told and finds nothing
-    "inpaint": lambda kind: kind.loses,
-    "colourise": lambda kind: kind.colours,
-    "unwatermark": lambda kind: kind.finds,
-}
 _VERBS = {"denoise": "taken off", "inpaint": "filled", "colourise": "coloured", "unwatermark": "taken off"}
 
 
@@ -108,8 +103,8 @@ def fit_restorer(
     if not quiet:
         undone = model.corruption if whole is None else "what the pairs differ in"
         say(f"learned to undo {undone} in {model.n_steps_} steps, {seconds} s")
-        verb = "inpaint PICTURES --mask MASKS" if model.kind_.loses else "denoise PICTURES"
-        say(f"wrote {output}; use it with: refold {verb} -m {output} -o FOLDER")
+        told = " --mask MASKS" if model.kind_.loses else ""
+        say(f"wrote {output}; use it with: refold {_job_of(model.kind_)} PICTURES{told} -m {output} -o FOLDER")
     return {"model": str(output), "corruption": str(model.corruption), "steps": model.n_steps_, "seconds": seconds}
 
 
@@ -197,11 +192,19 @@ def _restorer(name: str, wishes: RestoreWishes) -> Restorer:
             f"{wishes.model.name!r} is no restorer of pictures; make one with: refold fit FOLDER --for restore "
             "-o m.safetensors"
         )
-    for verb, does in _JOBS.items():
-        if does(model.kind_) != (verb == name):
-            right = next((other for other, fits in _JOBS.items() if fits(model.kind_)), "denoise")
-            raise ModelFileError(f"{wishes.model.name!r} is for refold {right}, and not for refold {name}")
+    right = _job_of(model.kind_)
+    if right != name:
+        raise ModelFileError(f"{wishes.model.name!r} is for refold {right}, and not for refold {name}")
     return model
+
+
+def _job_of(kind: DamageKind) -> str:
+    """Return the command that undoes a kind of damage."""
+    if kind.loses:
+        return "inpaint"
+    if kind.colours:
+        return "colourise"
+    return "unwatermark" if kind.finds else "denoise"
 
 
 # --- one picture ---------------------------------------------------------------------------------------------------
@@ -229,10 +232,6 @@ def _write(file: PictureFile, restoration: Restoration, job: PictureJob, wishes:
             write_mask(restoration.mask, mask_path(wishes.masks, job))
         if isinstance(wishes.guide, MaskGuide) and wishes.guide.transparent and file.alpha is not None:
             file = replace(file, alpha=np.where(restoration.mask, np.iinfo(file.alpha.dtype).max, file.alpha))
-    if (
-        restoration.picture.ndim != file.pixels.ndim
-    ):  # what was grey has colours, and the profile of grey is not theirs
-        file = replace(file, info={key: value for key, value in file.info.items() if key != "icc_profile"})
     if restoration.changed or job.source.suffix.lower() != job.target.suffix.lower():
         write_picture_file(file.with_pixels(restoration.picture), job.target)
         return
@@ -252,6 +251,8 @@ def _in_words(restoration: Restoration, kind: DamageKind, name: str, wishes: Res
         return f"{_noise_in_words(restoration)}, {done}"
     if kind.finds and not restoration.changed:
         return "no mark was found, left as it is"
+    if kind.colours and not restoration.changed:
+        return "it has colours already, left as it is"
     if restoration.mask is not None:
         what = "a mark on" if kind.finds else "damaged:"
         return f"{what} {restoration.mask.mean():.2%} of the pixels, {done}"

@@ -23,7 +23,7 @@ _BYTES_A_PIXEL = 64  # of each picture while the mark is told: floats of three c
 def unwatermark_together(inputs: Sequence[str], wishes: RestoreWishes) -> dict[str, Any]:
     """Tell the mark from all pictures of one size, take it off each, and return what was done."""
     jobs = jobs_of(inputs, wishes)
-    marks = _marks_of(jobs, wishes.quiet)
+    marks = _marks_of(jobs, wishes.max_memory or free_memory() // 2, wishes.quiet)
 
     def restore(file: PictureFile, job: PictureJob) -> Restoration:
         size = file.pixels.shape[:2]
@@ -40,7 +40,7 @@ def unwatermark_together(inputs: Sequence[str], wishes: RestoreWishes) -> dict[s
     return work_off(jobs, "unwatermark", wishes, DamageKind(finds=True), restore)
 
 
-def _marks_of(jobs: Sequence[PictureJob], quiet: bool) -> dict[tuple[int, ...], Mark]:
+def _marks_of(jobs: Sequence[PictureJob], memory: int, quiet: bool) -> dict[tuple[int, ...], Mark]:
     """Return the mark of every size that enough pictures have; broken ones are told of later."""
     pictures: dict[tuple[int, ...], list[NDArray[Any]]] = defaultdict(list)
     for job in jobs:
@@ -50,7 +50,7 @@ def _marks_of(jobs: Sequence[PictureJob], quiet: bool) -> dict[tuple[int, ...], 
             continue
         size = pixels.shape[:2]
         fits = pixels.ndim == 2 or pixels.shape[2] == 3
-        if fits and np.isfinite(pixels).all() and len(pictures[size]) < _most_of(size):
+        if fits and np.isfinite(pixels).all() and len(pictures[size]) < _most_of(size, memory):
             pictures[size].append(pixels)
     marks = {}
     for size, some in pictures.items():
@@ -62,9 +62,9 @@ def _marks_of(jobs: Sequence[PictureJob], quiet: bool) -> dict[tuple[int, ...], 
     return marks
 
 
-def _most_of(size: tuple[int, ...]) -> int:
+def _most_of(size: tuple[int, ...], memory: int) -> int:
     """Return from how many pictures of a size a mark is told: as memory holds, and no more than needed."""
-    return max(_FEWEST, min(_MOST, free_memory() // 2 // (_BYTES_A_PIXEL * size[0] * size[1])))
+    return max(_FEWEST, min(_MOST, memory // (_BYTES_A_PIXEL * size[0] * size[1])))
 
 
 def _mark_of(pictures: Sequence[NDArray[Any]]) -> Mark:

@@ -8,7 +8,7 @@ from refold.data._missing_cells import missing_cells, with_cells
 from refold.data._opening import open_source
 from refold.data._picture_file import PictureFile, read_picture_file, write_picture_file
 from refold.data._picture_list import Pictures, open_pictures, pictures_in
-from refold.data._pictures import is_picture, picture_files, save_picture
+from refold.data._pictures import LUMINANCE, is_picture, picture_files, save_picture
 from refold.data._prefetch import prefetched
 from refold.data._samples import Digits, digits_of_scikit_learn, find_digits
 from refold.data._sources import Source
@@ -17,6 +17,7 @@ from refold.data._tables import Column, TableAdapter
 from refold.data._writing import write_records
 
 __all__ = [
+    "LUMINANCE",
     "Adapter",
     "ArrayAdapter",
     "Camera",

@@ -13,7 +13,15 @@ from PIL import Image, TiffImagePlugin
 
 from refold._atomic import write_whole
 from refold._errors import DataError
-from refold.data._deep_colour import KEPT_TAGS, deep_png, deep_tiff, read_deep_png, read_deep_tiff
+from refold.data._deep_colour import (
+    KEPT_TAGS,
+    deep_png,
+    deep_tiff,
+    opaque_but,
+    read_deep_png,
+    read_deep_tiff,
+    without_profile,
+)
 from refold.data._pictures import DEEP_MODES
 
 Array = NDArray[Any]
@@ -70,8 +78,9 @@ class PictureFile:
         return self.pixels.dtype == np.uint16 and (self.pixels.ndim == 3 or self.alpha is not None)
 
     def with_pixels(self, pixels: Array) -> "PictureFile":
-        """Return the file with other pixels of the same shape and dtype."""
-        return replace(self, pixels=pixels)
+        """Return the file with other pixels of its size and dtype; where grey became colours, without its profile."""
+        info = self.info if pixels.ndim == self.pixels.ndim else without_profile(self.info)
+        return replace(self, pixels=pixels, info=info)
 
 
 def read_picture_file(path: Path) -> PictureFile:
@@ -143,7 +152,9 @@ def _picture_of(image: Image.Image) -> PictureFile:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         info |= _tiff_info(image)
     if image.mode in DEEP_MODES:
-        return PictureFile(_sixteen_bits(np.asarray(image)), None, kind, info)
+        pixels = _sixteen_bits(np.asarray(image))
+        key = image.info.get("transparency")
+        return PictureFile(pixels, None if key is None else opaque_but(pixels[..., None], key), kind, info)
     if image.mode == "F":
         return PictureFile(np.asarray(image), None, kind, info)
     if "transparency" in image.info:
@@ -214,8 +225,7 @@ def write_picture_file(picture: PictureFile, path: Path) -> None:
 def _write_deep(picture: PictureFile, kind: str, path: Path) -> None:
     if kind not in _DEEP:
         raise DataError(f"{path.name!r} cannot hold 16 bits a colour; give an output that ends in .png or .tif")
-    info = picture.info if kind == picture.format else {}
-    content = _DEEP[kind][1](picture.pixels, picture.alpha, info)
+    content = _DEEP[kind][1](picture.pixels, picture.alpha, picture.info)
     with write_whole(path) as unfinished:
         unfinished.write_bytes(content)
 
@@ -223,7 +233,7 @@ def _write_deep(picture: PictureFile, kind: str, path: Path) -> None:
 def _write_float_colours(picture: PictureFile, kind: str, path: Path) -> None:
     if kind != "TIFF":
         raise DataError(f"{path.name!r} cannot hold colours as floats; give an output that ends in .tif")
-    content = deep_tiff(picture.pixels, picture.alpha, {})
+    content = deep_tiff(picture.pixels, picture.alpha, picture.info)
     with write_whole(path) as unfinished:
         unfinished.write_bytes(content)
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from refold._errors import DataError, RefoldWarning
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm")
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as in ITU-R BT.601 and in Pillow
 _GREY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I", "F")
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I")
 _READERS = 4  # threads: Pillow decodes without holding the interpreter

@@ -1,6 +1,6 @@
 """Grey pictures get colours: chroma is guessed on a reduced picture and laid under the luminance of every pixel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -33,6 +33,7 @@ _Part = tuple[slice, slice]
 MOST_STRENGTH = 2.0
 _TILE = 512  # pixels of a side that are worked on at once
 _TONE = 0.1  # deviation of the luminance within which a pixel takes the chroma of a place of the reduced picture
+_OWN_COLOURS = 0.025  # deviation of the chroma beside what the luminance tells: more than any toned print has
 _ANY_TONE = 1e-3  # weight of places of quite another tone, for pixels that have no other
 _SMALLEST = 1e-9
 _HINTS = "hints must be an array (H, W, 4) of uint8, RGBA, or a list of (row, column, (red, green, blue))"
@@ -84,6 +85,12 @@ class _Grey:
         """Return it from 0 to 1."""
         return self._unit(self.luminance(part))
 
+    def chroma(self, part: _Part, place: int) -> NDArray[np.float32]:
+        """Return one plane of it, 1 or 2, of a picture of three channels."""
+        return np.asarray(self.pixels[part].astype(np.float32) @ PLANES_OF_RGB[place], np.float32) / np.float32(
+            self.high - self.low
+        )
+
     def tones_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return it from 0 to 1 at some pixels."""
         return self._unit(self._of(self.pixels[rows, columns]))
@@ -94,6 +101,8 @@ class _Grey:
 
 def colourised_picture(net: RestorationNet, picture: Any, wishes: Wishes) -> Restoration:
     """Give one picture of any size colours; its luminance stays, up to rounding.
+
+    Without hints a picture that has colours already comes back as it is.
 
     Raises
     ------
@@ -109,7 +118,9 @@ def colourised_picture(net: RestorationNet, picture: Any, wishes: Wishes) -> Res
                 f"{name} means nothing to a restorer that gives colours; leave it out, or give hints"
             )
     grey = _Grey.of(picture)
-    tones = torch.from_numpy(_reduced_tones(grey))
+    if wishes.hints is None and _has_colours(grey):
+        return Restoration(np.array(picture), None, False)
+    tones = torch.from_numpy(_reduced(grey, grey.tones))
     hints = _hints_of(wishes.hints, grey, tones.shape)
     chroma = obeying(_guessed(net, tones, hints, wishes.self_ensemble), tones, hints)
     scaled = (wishes.strength * (grey.high - grey.low) * chroma).numpy()
@@ -136,13 +147,28 @@ def _parts(size: tuple[int, int]) -> Iterator[_Part]:
 # --- the reduced picture -------------------------------------------------------------------------------------------
 
 
-def _reduced_tones(grey: _Grey) -> NDArray[np.float32]:
+def _reduced(grey: _Grey, plane: Callable[[_Part], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return means of a plane over the cells of the reduced picture."""
     height, width = reduced_size(*grey.size)
     total = np.zeros((height, width), np.float32)
     for rows, columns in _parts(grey.size):
         down, across = area_means(grey.size[0], height, rows), area_means(grey.size[1], width, columns)
-        total += down @ grey.tones((rows, columns)) @ across.T
+        total += down @ plane((rows, columns)) @ across.T
     return total
+
+
+def _has_colours(grey: _Grey) -> bool:
+    """Say whether a picture has colours of its own, and not only a tint that goes with the luminance."""
+    if grey.pixels.shape[2] == 1:
+        return False
+    tones = _reduced(grey, grey.tones).ravel().astype(np.float64)
+    powers = np.stack([np.ones_like(tones), tones, tones**2, tones**3], axis=1)
+    for place in (1, 2):
+        chroma = _reduced(grey, lambda part, place=place: grey.chroma(part, place)).ravel()  # type: ignore[misc]
+        tint = powers @ np.linalg.lstsq(powers, chroma, rcond=None)[0]
+        if (chroma - tint).std() > _OWN_COLOURS:
+            return True
+    return False
 
 
 def _guessed(net: RestorationNet, tones: Tensor, hints: Hints, both_ways: bool) -> Tensor:

@@ -25,6 +25,7 @@ from refold.objectives._picture_corruptions import (
     Text,
     as_pictures,
     luminance,
+    numpy_generator,
 )
 from refold.objectives._watermark import Watermark
 
@@ -58,6 +59,7 @@ __all__ = [
     "feature_errors",
     "luminance",
     "mean_error",
+    "numpy_generator",
     "parse_corruption",
     "parse_penalties",
 ]

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from refold._errors import ParameterError
+from refold.data import LUMINANCE
 from refold.objectives._corruptions import Domain, check_share, floating
 
 Mask = NDArray[np.bool_]
 
 _CHANNELS = (1, 3)
-_LUMINANCE = (0.299, 0.587, 0.114)  # of ITU-R BT.601, as everywhere a picture is made grey
 _THINNEST, _THICKEST = 1, 6  # of strokes, pixels
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789&@%?!"
 _MOST_TRIES = 500  # strokes or lines of text, where they keep falling on one another
@@ -256,7 +256,7 @@ def luminance(pictures: Tensor) -> Tensor:
     """Return what pictures (B, 1 or 3, H, W) look like in grey, (B, 1, H, W)."""
     if pictures.shape[1] == 1:
         return pictures
-    weights = pictures.new_tensor(_LUMINANCE)[:, None, None]
+    weights = pictures.new_tensor(LUMINANCE)[:, None, None]
     return (pictures * weights).sum(1, keepdim=True)
 
 

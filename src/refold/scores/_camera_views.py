@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refold._errors import DataError
+from refold.data import LUMINANCE
 
 Grid = NDArray[np.float32]
 
@@ -18,7 +19,7 @@ STEP = 4  # sides of grids are multiples of it: the light is measured on a grid 
 VIEWS = 10
 CHANGE_BLUR = 1.0
 _LEAST_WIDTH, _LEAST_HEIGHT = 160, 88  # of grids; they keep smoke of a few pixels, and the frame's proportions
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMINANCE = np.array(LUMINANCE, np.float32)
 _DARK = 60.0  # grey levels added before the logarithm, so that noise of dark places stays small
 _LIGHT_MEDIAN, _LIGHT_BLUR = 5, 3.0  # cells of the coarse grid
 _TEXTURE_FINE, _TEXTURE_WIDE = 1.5, 2.0

@@ -9,12 +9,13 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refold.data import LUMINANCE
 from refold.scores._gaussian import VectorMoments, Whitening
 
 Array = NDArray[np.float32]
 
 PATCH = 8
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMINANCE = np.array(LUMINANCE, np.float32)
 _DARKEST = 4.0  # of 255: what is added before the logarithm, so that noise in black is not blown up
 _CONTRAST_WIDTH, _LEAST_CONTRAST = 6.0, 0.03
 _USUAL_CONTRAST = 0.25

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from refold.data import LUMINANCE
+from refold.objectives import numpy_generator
 from refold.train._examples import Examples
 
 Array = NDArray[Any]
@@ -19,10 +21,9 @@ MOST_HINTS = 512  # cells; of more a part is drawn, evenly
 
 # luminance of ITU-R BT.601, and linear planes near a hundredth of CIELab's a and b (least squares over photographs):
 # an error in them is about an error that is seen
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
 _CHROMA = np.array([[1.67, 0.66], [0.0, -1.48]])  # of R - Y and B - Y
 PLANES_OF_RGB = np.stack(
-    [_LUMINANCE, *(_CHROMA @ (np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) - np.stack([_LUMINANCE] * 2)))]
+    [LUMINANCE, *(_CHROMA @ (np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) - np.stack([LUMINANCE] * 2)))]
 )
 RGB_OF_PLANES = np.linalg.inv(PLANES_OF_RGB)
 
@@ -189,7 +190,7 @@ class ColourExamples:
 
     def __call__(self, count: int, generator: torch.Generator) -> Examples:
         """Return so many examples."""
-        rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator)))
+        rng = numpy_generator(generator)
         drawn = [self._example(rng) for _ in range(count)]
         whole, given = (torch.stack(each) for each in zip(*drawn, strict=True))
         return Examples(whole, given, torch.tensor([0.0, 1.0, 1.0])[None, :, None, None])

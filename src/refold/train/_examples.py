@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from refold.data import LUMINANCE
 from refold.nets import filled_smoothly
-from refold.objectives import Corruption, Domain
+from refold.objectives import Corruption, Domain, numpy_generator
 
 Crops = Callable[[int, torch.Generator], Tensor]
 Damage = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 _Cut = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 UNIT = Domain(torch.tensor(0.0), torch.tensor(1.0), torch.tensor(True))
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _USUAL_GREY = 0.6
 _KNOWN_COUNTS = 0.0  # they are kept anyway; counted, they hold the network at doing nothing (absolute errors)
 
@@ -75,7 +75,7 @@ class PictureCrops:
 
     def __call__(self, count: int, generator: torch.Generator) -> Tensor:
         """Return crops (count, channels, side, side), float32, 0 to 1."""
-        rng = _numpy_generator(generator)
+        rng = numpy_generator(generator)
         return torch.from_numpy(np.stack([self._crop(rng) for _ in range(count)]))
 
     def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -104,7 +104,7 @@ class PairCrops:
 
     def __call__(self, count: int, generator: torch.Generator) -> Examples:
         """Return so many examples."""
-        rng = _numpy_generator(generator)
+        rng = numpy_generator(generator)
         pairs = [self._crops(rng) for _ in range(count)]
         damaged, whole = (torch.from_numpy(np.stack(each)) for each in zip(*pairs, strict=True))
         return Examples(whole, damaged, torch.ones(count, 1, 1, 1))
@@ -139,7 +139,7 @@ def _in_channels(
     if channels == 3 and rng.random() >= grey:
         return crop.transpose(2, 0, 1)
     usual = rng.random() < _USUAL_GREY
-    mixture = _GREY if usual else rng.dirichlet([2.0, 2.0, 2.0])
+    mixture = np.array(LUMINANCE) if usual else rng.dirichlet([2.0, 2.0, 2.0])
     return np.repeat((crop @ mixture.astype(np.float32))[None], channels, axis=0)
 
 
@@ -154,10 +154,6 @@ def _unit(values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype.kind == "f":
         return values.astype(np.float32)
     return (values / np.iinfo(values.dtype).max).astype(np.float32)
-
-
-def _numpy_generator(generator: torch.Generator) -> np.random.Generator:
-    return np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator)))
 
 
 # --- damage --------------------------------------------------------------------------------------------------------
