@@ -26,4 +26,4 @@ RECIPE = Recipe(
 )
 
 if __name__ == "__main__":
-    train_from_command_line(__doc__, RECIPE, lambda photos: ColourExamples(photos, CROP))
+    train_from_command_line(__doc__, RECIPE, lambda photos, place: ColourExamples(photos, CROP))

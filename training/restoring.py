@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from sources import Place
 
 import refold
 from refold import Restorer
@@ -47,7 +48,7 @@ class Recipe:
 def train_from_command_line(
     description: str | None,
     recipe: Recipe,
-    examples: Callable[[list[np.ndarray]], DrawExamples],
+    examples: Callable[[list[np.ndarray], Place], DrawExamples],
     own: argparse.ArgumentParser | None = None,
     options: argparse.Namespace | None = None,
 ) -> None:
@@ -59,7 +60,7 @@ def train_from_command_line(
         Of the script.
     recipe : Recipe
     examples : callable
-        From photographs to a source of examples.
+        From photographs and a place to a source of examples.
     own : ArgumentParser, optional
         Options of the script's own, without ``--help``.
     options : Namespace, optional
@@ -73,16 +74,21 @@ def train_from_command_line(
     parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=recipe.steps)
+    parser.add_argument("--batch-size", type=int, default=recipe.batch_size)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw masks and marks")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true", help="with torch.compile, which takes minutes at first")
     parser.add_argument("--begin-with", type=Path, metavar="FILE.safetensors")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.safetensors")
     options = parser.parse_args(namespace=options)
     photos = read_photos(options.photos)
     plan = RestorationPlan(
-        options.steps, recipe.batch_size, recipe.rate, recipe.decay_from, options.threads, options.seed
+        options.steps, options.batch_size, recipe.rate, recipe.decay_from, options.threads, options.seed
     )
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
     torch.manual_seed(plan.seed)
     net = recipe.spec.build()
     if options.begin_with is not None:
@@ -95,7 +101,10 @@ def train_from_command_line(
     training = RestorationTraining(net.to(choose_device(options.device)), plan, identity)
     if options.checkpoint is not None and options.checkpoint.exists():
         training.resume(options.checkpoint)
-    training.run(examples(photos), _said(time.perf_counter(), training.step), options.checkpoint)
+    place = Place(training.device, plan.seed, training.step, plan.batch_size, options.workers)
+    if options.compile:
+        training.net.compile()
+    training.run(examples(photos, place), _said(time.perf_counter(), training.step), options.checkpoint)
     if training.interrupted:
         raise SystemExit("interrupted; nothing was written, and with --checkpoint the same command goes on")
     restorer = Restorer(corruption=recipe.corruption, widths=recipe.spec.widths, steps=plan.steps)

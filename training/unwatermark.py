@@ -17,24 +17,25 @@ from tempfile import mkdtemp
 
 import numpy as np
 from restoring import Recipe, train_from_command_line
+from sources import PhotoStack, Place, with_marks
 
 from refold.estimators import DamageKind
 from refold.nets import RestorationSpec
 from refold.objectives import Either, Watermark
-from refold.train import DrawExamples, PictureCrops, marked_examples
+from refold.train import DrawExamples
 
-LARGE, CROP, GREY = 176, 128, 0.1
+LARGE, CROP, GREY = 288, 160, 0.1
 JUDGED_BY = 5  # every fifth logo is not learned
 MARKS = {"low": 0.3, "high": 0.8, "smallest": 0.2, "largest": 0.9, "tiled": 0.1}
 DRAWN = 0.35  # share of the marks that are no logos, where there are logos
 RECIPE = Recipe(
-    RestorationSpec(channels=3, widths=(16, 32, 64, 96, 128), finds=True, gains=True, bias=True),
+    RestorationSpec(channels=3, widths=(40, 64, 96, 112, 128), finds=True, gains=True, bias=True),
     DamageKind(finds=True),
     corruption="watermark(" + ", ".join(f"{name}={value}" for name, value in MARKS.items()) + ")",
     steps=12_000,
-    batch_size=4,
-    rate=3e-4,
-    decay_from=0.5,
+    batch_size=32,
+    rate=5e-4,
+    decay_from=0.3,
 )
 
 
@@ -48,15 +49,17 @@ def learned_logos(folder: Path) -> Path:
     return learned
 
 
-def examples_of(photos: list[np.ndarray], logos: Path | None) -> DrawExamples:
+def examples_of(photos: list[np.ndarray], logos: Path | None, place: Place) -> DrawExamples:
     """Return crops with drawn marks, or every other one with a logo."""
-    marks = Watermark(**MARKS)
+    marks: Either | Watermark = Watermark(**MARKS)
     if logos is not None:
         marks = Either(marks, Watermark(logo=str(learned_logos(logos)), recoloured=0.3, **MARKS), DRAWN)
-    return marked_examples(PictureCrops(photos, LARGE, RECIPE.spec.channels, GREY), marks, CROP)
+    return with_marks(PhotoStack(photos, CROP, GREY, place.device), marks, LARGE, CROP, place)
 
 
 if __name__ == "__main__":
     own, options = argparse.ArgumentParser(add_help=False), argparse.Namespace()
     own.add_argument("--logos", type=Path, metavar="FOLDER", help="pictures with transparency")
-    train_from_command_line(__doc__, RECIPE, lambda photos: examples_of(photos, options.logos), own, options)
+    train_from_command_line(
+        __doc__, RECIPE, lambda photos, place: examples_of(photos, options.logos, place), own, options
+    )

@@ -9,6 +9,7 @@ from PIL import Image
 
 from refold import ParameterError
 from refold.objectives import Both, Domain, Either, Masking, Watermark, describe, parse_corruption
+from refold.objectives._marks import drawn_emblem
 
 PIXELS = Domain(torch.tensor(0.0), torch.tensor(255.0), torch.tensor(True))
 KINDS = [Watermark(), Watermark(text="refold"), Watermark(tiled=1.0), Watermark(largest=2.0)]
@@ -174,3 +175,10 @@ def test_names_parse_to_themselves_with_texts_that_look_like_the_grammar():
     assert parse_corruption("watermark('my_logo.png')") == Watermark(logo="my_logo.png")
     named = parse_corruption('watermark(text="x = y", high=0.5)|watermark')
     assert named == Either(Watermark(text="x = y", high=0.5), Watermark(), 0.5)
+
+
+@pytest.mark.parametrize("seed", [5945, 5977, 10371, 27519, 33449, 33884])
+def test_emblems_too_thin_for_their_outline_are_drawn(seed):
+    rng = np.random.default_rng(seed)
+    emblem = drawn_emblem(int(rng.integers(4, 60)), rng)
+    assert emblem.getchannel("A").getbbox() is not None

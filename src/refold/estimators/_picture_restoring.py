@@ -25,7 +25,7 @@ Planes = NDArray[np.float32]
 _CLEAN = 2.0 / 255  # deviation below which there is no noise worth taking off
 _TAKEN_FROM_CLEAN = 2.5 / 255  # what is taken off flat blocks of clean texture is less than this
 _TILES = (1024, 512, 256, 128)
-_BYTES_A_PIXEL = 400  # of a tile with its surroundings, at 32 channels of half the scale
+_BYTES_A_PIXEL = 220  # of a tile with its surroundings, at 32 channels of half the scale
 _TURNS = 8
 _SAMPLED = 1 << 18  # pixels that tell a usual value
 

@@ -128,8 +128,8 @@ class RestorationBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape."""
-        changed: Tensor = self.second(functional.relu(self.first(maps)))
-        return maps + changed
+        changed: Tensor = self.second(self.first(maps).relu_())  # in place: these maps are most of the memory
+        return changed.add_(maps)
 
 
 class RestorationNet(nn.Module):
@@ -192,7 +192,7 @@ class RestorationNet(nn.Module):
                 skips.append(maps)
                 maps = self.down[level](maps)
         for level in reversed(range(len(self.up))):
-            maps = self.decoder[level](self.up[level](maps) + skips[level])
+            maps = self.decoder[level](self.up[level](maps).add_(skips.pop()))
         return functional.pixel_shuffle(self.tail(maps + first), 2)
 
 

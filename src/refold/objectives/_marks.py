@@ -205,11 +205,14 @@ def _ring(pencil: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> N
 
 
 def _rectangle(pencil: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
-    box, round_by = _box(side, rng), float(rng.uniform(0, 0.2)) * side
+    left, top, right, bottom = (round(edge) for edge in _box(side, rng))
+    box, thinnest = (left, top, right, bottom), min(right - left, bottom - top)
+    round_by = min(round(float(rng.uniform(0, 0.2)) * side), thinnest // 3)  # Pillow refuses what leaves no inside
     if rng.random() < 0.6:
         pencil.rounded_rectangle(box, round_by, fill=255)
     else:
-        pencil.rounded_rectangle(box, round_by, outline=255, width=_thickness(side, rng))
+        width = max(1, min(_thickness(side, rng), thinnest // 3))
+        pencil.rounded_rectangle(box, round_by, outline=255, width=width)
 
 
 def _polygon(pencil: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ from refold.objectives._corruptions import Domain, check_share, floating
 from refold.objectives._marks import drawn_emblem, drawn_letters, in_other_colours, read_logos, written
 from refold.objectives._picture_corruptions import as_pictures, luminance, numpy_generator
 
-Planes = NDArray[np.float32]
+Canvas = NDArray[np.uint8]
 
 _SMALLEST = 4  # pixels of a mark's longer side
 _MOST_TRIES = 8  # until something of a mark is seen
@@ -82,21 +82,21 @@ class Watermark:
         rng, marked = numpy_generator(generator), pictures.clone()
         low, high = domain.low.to(pictures), domain.high.to(pictures)
         for picture in marked:
-            laid = torch.from_numpy(self._laid((picture.shape[1], picture.shape[2]), rng)).to(picture)
-            opacity, colour = laid[:1], laid[1:] if _is_coloured(picture) else luminance(laid[None, 1:])[0]
+            share, canvas = self.drawn((picture.shape[1], picture.shape[2]), rng)
+            laid = torch.from_numpy((canvas / np.float32(255)).transpose(2, 0, 1)).to(picture)
+            opacity, colour = share * laid[3:], laid[:3] if _is_coloured(picture) else luminance(laid[None, :3])[0]
             blended = (1 - opacity) * picture + opacity * (low + colour * (high - low))
             picture[:] = torch.where(opacity > 0, blended, picture)
         return back(marked)
 
-    def _laid(self, size: tuple[int, int], rng: np.random.Generator) -> Planes:
-        """Return planes (4, H, W) of 0 to 1: the opacity, and the colours."""
+    def drawn(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, Canvas]:
+        """Return an opacity, and a mark (H, W, 4) of 0 to 255: colours, and where it is."""
         opacity = rng.uniform(self.low, self.high)
         for _ in range(_MOST_TRIES):
             canvas = self._canvas(size, rng)
             if canvas.getchannel("A").getbbox() is not None:
                 break
-        planes = (np.asarray(canvas, np.float32) / 255).transpose(2, 0, 1)
-        return np.concatenate([np.float32(opacity) * planes[3:], planes[:3]])
+        return opacity, np.asarray(canvas)
 
     def _canvas(self, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
         length = max(_SMALLEST, round(min(size) * rng.uniform(self.smallest, self.largest)))

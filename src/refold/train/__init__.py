@@ -34,7 +34,7 @@ from refold.train._inference import apply_in_blocks
 from refold.train._listeners import Listener, ProgressBar
 from refold.train._loop import train
 from refold.train._machine import Machine, this_machine
-from refold.train._marked_examples import marked_examples
+from refold.train._marked_examples import changed, marked_examples
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
@@ -80,6 +80,7 @@ __all__ = [
     "apply_in_blocks",
     "apply_in_tiles",
     "area_means",
+    "changed",
     "changed_pixels",
     "choose_device",
     "damaged_examples",

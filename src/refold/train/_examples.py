@@ -167,8 +167,8 @@ def noise_of_many_levels(highest: float) -> Damage:
     """
 
     def add(crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        deviation = highest * torch.rand(len(crops), 1, 1, 1, generator=generator)
-        noise = torch.randn(crops.shape, generator=generator)
+        deviation = highest * torch.rand(len(crops), 1, 1, 1, generator=generator, device=crops.device)
+        noise = torch.randn(crops.shape, generator=generator, device=crops.device)
         grey = (crops == crops[:, :1]).flatten(1).all(1)
         noise = torch.where(grey[:, None, None, None], noise[:, :1], noise)
         return crops + deviation * noise, 0.1 / (deviation + 0.02)

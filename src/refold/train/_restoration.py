@@ -166,8 +166,8 @@ class RestorationTraining:
     @torch.no_grad()
     def _follow(self) -> None:
         share = 1 - min(_AVERAGED, self.step / (self.step + 9))
-        for name, value in self.net.state_dict().items():
-            self.mean[name].lerp_(value, share)
+        state = self.net.state_dict()
+        torch._foreach_lerp_([self.mean[name] for name in state], list(state.values()), share)
 
     def finish(self) -> RestorationNet:
         """Put the running mean into the network and return it, for use."""
