@@ -14,6 +14,7 @@ RANKS = {
     "data": 1,
     "nets": 1,
     "weights": 1,
+    "layouts": 1,
     "objectives": 2,
     "codec": 2,
     "files": 2,

@@ -37,7 +37,7 @@ def seed(number):
 
 
 def dealt(records, batch_size=16, number=0, skip=0):
-    return [batch[:, 0].numpy() for batch in records.shuffled(batch_size, seed(number), skip)]
+    return [batch.raw[:, 0].numpy() for batch in records.shuffled(batch_size, seed(number), skip)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 16, 17, 18, 99, 100, 101, 1000])
@@ -56,7 +56,7 @@ def test_what_is_held_out_is_never_dealt(left_out):
     rest = np.setdiff1d(np.arange(1000), left_out)
     assert len(records) == len(rest)
     assert np.array_equal(np.sort(np.concatenate(dealt(records))), rest)
-    assert np.array_equal(np.concatenate([batch[:, 0].numpy() for batch in records.in_order(64)]), rest)
+    assert np.array_equal(np.concatenate([batch.raw[:, 0].numpy() for batch in records.in_order(64)]), rest)
 
 
 def test_the_order_hangs_on_the_generator_alone():
@@ -67,7 +67,7 @@ def test_the_order_hangs_on_the_generator_alone():
 
 def test_one_epoch_after_the_other_has_another_order():
     generator = seed(0)
-    orders = [np.concatenate([b[:, 0].numpy() for b in streamed(500).shuffled(16, generator)]) for _ in range(2)]
+    orders = [np.concatenate([b.raw[:, 0].numpy() for b in streamed(500).shuffled(16, generator)]) for _ in range(2)]
     assert not np.array_equal(*orders)
 
 

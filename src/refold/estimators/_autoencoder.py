@@ -19,6 +19,7 @@ from torch import Tensor
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
 from refold.data import Source, Stream, fit_adapter
+from refold.estimators._keeping import code_places, towards
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
@@ -38,7 +39,17 @@ from refold.estimators._preparing import (
 from refold.estimators._reading import ReadsRecords
 from refold.estimators._records import Records, Survey, records_in_memory, records_on_disk
 from refold.nets import AutoencoderNet, build_net, start_from_components
-from refold.objectives import ERRORS, Objective, column_errors, mean_error, parse_corruption, parse_penalties
+from refold.objectives import (
+    ERRORS,
+    Keep,
+    Objective,
+    Towards,
+    column_errors,
+    mean_error,
+    parse_corruption,
+    parse_keep,
+    parse_penalties,
+)
 from refold.train import (
     Checkpoint,
     History,
@@ -163,6 +174,7 @@ class Autoencoder(
             If training leaves the finite numbers; the message says what to try.
         """
         check_parameters(self)
+        parse_keep(self.keep)
         self._listeners()  # what cannot be told is refused before anything is read
         with self._as_before_on_failure():
             self._fit(self._open(X), going_on=self.warm_start and hasattr(self, "net_"))
@@ -429,10 +441,24 @@ class Autoencoder(
         self._optimizer, self._passes = None, 0
         plan = plan_of(self, self.net_, records.size, seed)
         checkpoint = self._checkpoint(records, plan) if self.checkpoint is not None else None
-        self._train(records, plan, checkpoint)
+        keep = parse_keep(self.keep)
+        placed = None if keep is None else self._places_for(keep, opened, seed)
+        self._train(records, plan, checkpoint, placed)
         self.held_out_ = records.held_out_places
 
+    def _places_for(self, keep: Keep, opened: Source | Stream, seed: int) -> tuple[Array, Towards]:
+        """Return where the codes of all records should be, and the term that takes them there."""
+        if isinstance(opened, Stream):
+            raise ParameterError(
+                f"keep={self.keep!r} compares all records with each other, and these are more than max_memory="
+                f"{self.max_memory!r} holds; give more memory, or a part of the records"
+            )
+        features = self._features(self._encode(opened))
+        return code_places(keep, features, int(self.latent_dim), seed), towards(keep, features)
+
     def _pass_over(self, opened: Source | Stream) -> None:
+        if self.keep is not None:
+            raise ParameterError(f"partial_fit cannot keep {self.keep!r}: all records must be seen at once; use fit")
         first = not hasattr(self, "net_")
         if first:
             check_enough(opened.size)
@@ -533,17 +559,26 @@ class Autoencoder(
                 stacklevel=4,
             )
 
-    def _objective(self) -> Objective:
-        return Objective(ERRORS[self.loss], parse_penalties(self.penalty), parse_corruption(self.corruption))
+    def _objective(self, towards: Towards | None) -> Objective:
+        penalties, corruption = parse_penalties(self.penalty), parse_corruption(self.corruption)
+        return Objective(ERRORS[self.loss], penalties, corruption, towards)
 
-    def _train(self, records: Records, plan: Plan, checkpoint: Checkpoint | None) -> None:
+    def _train(
+        self,
+        records: Records,
+        plan: Plan,
+        checkpoint: Checkpoint | None,
+        placed: tuple[Array, Towards] | None = None,
+    ) -> None:
         placement = placement_of(self, self.net_, plan.batch_size)
         device = placement.device
+        places, towards = placed or (None, None)
+        held_out_places = None if places is None else places[records.held_out_places]
         history = train(
             self.net_,
-            self._objective(),
-            records.deal(device),
-            InMemory(records.held_out, device) if len(records.held_out) else None,
+            self._objective(towards),
+            records.deal(device, places),
+            InMemory(records.held_out, device, places=held_out_places) if len(records.held_out) else None,
             plan,
             placement,
             self._listeners(),

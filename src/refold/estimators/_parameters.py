@@ -34,7 +34,7 @@ class AutoencoderParameters:
         "auto",
         choice("auto", "dense", "conv"),
         "Kind of network: dense layers, or convolutions for pictures; 'auto' takes convolutions for pictures whose "
-        "shorter side has at least 8 pixels.",
+        "shorter side has at least 8 pixels, but for small ones with keep=.",
     )
     hidden: tuple[int, ...] | Literal["auto"] = declare(
         "auto",
@@ -81,6 +81,13 @@ class AutoencoderParameters:
         nothing() | text("a text such as 'variational(beta=1)'") | anything("a Penalty", callable),
         "What is asked of the code besides: 'variational(beta)', 'sparse(weight)', 'contractive(weight)', joined "
         "with +.",
+    )
+    keep: Any = declare(
+        None,
+        nothing() | text("a text such as 'neighbours'") | anything("a Keep", lambda value: hasattr(value, "count")),
+        "What of the data's shape the code keeps: 'neighbours(weight)', so that records that are neighbours get "
+        "codes that are neighbours, as in UMAP's maps; or 'distances(weight)', those along the data, so that a "
+        "rolled-up sheet is laid out flat. The weight is against the rebuilding; None asks for that alone.",
     )
     corruption: Any = declare(
         None,

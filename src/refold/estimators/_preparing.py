@@ -34,6 +34,7 @@ ScalingKind = Literal["standard", "range", "none"]
 Array = NDArray[Any]
 
 _SMALLEST_SIDE_FOR_CONV = 8
+_MOST_VALUES_FOR_DENSE = 4096  # of pictures whose codes have places
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
 _NOT_LEARNED_FROM = ("verbose", "track", "checkpoint", "checkpoint_seconds", "max_memory", "warm_start")
@@ -239,6 +240,8 @@ def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
         return "custom"
     if parameters.net != "auto":
         return parameters.net
+    if parameters.keep is not None and prod(shape) <= _MOST_VALUES_FOR_DENSE:
+        return "dense"  # a convolutional one of usual size does not get codes to their places
     return "conv" if len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV else "dense"
 
 

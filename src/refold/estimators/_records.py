@@ -61,7 +61,8 @@ class Records:
     held_out_places : ndarray of int
         Where they stand among all, sorted.
     deal : callable
-        From a device to the batches to train on.
+        From a device, and where the codes of all records should be, if they have such places, to the batches to train
+        on.
     digest : str
         Of all records, in their order.
     way_of_reading : dict of str to int
@@ -72,7 +73,7 @@ class Records:
     size: int
     held_out: Array
     held_out_places: Places
-    deal: Callable[[torch.device], Batches]
+    deal: Callable[[torch.device, Array | None], Batches]
     digest: str
     way_of_reading: dict[str, int]
 
@@ -90,7 +91,7 @@ def records_in_memory(numbers: Array, fraction: float, seed: int) -> Records:
         len(training),
         numbers[held_out],
         held_out,
-        lambda device: InMemory(numbers, device, training),
+        lambda device, places: InMemory(numbers, device, training, places),
         digest,
         {},
     )
@@ -128,7 +129,7 @@ def records_on_disk(
         stream.size - len(held_out),
         kept,
         held_out,
-        lambda device: Streamed(stream.pieces, encode, record_bytes, held_out, device, buffer),
+        lambda device, _: Streamed(stream.pieces, encode, record_bytes, held_out, device, buffer),
         digest,
         {"records in the buffer": buffer},
     )

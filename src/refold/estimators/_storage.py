@@ -24,7 +24,7 @@ from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._restorer import Restorer, rebuild_restorer
 from refold.files import ModelFile, read_header, read_model_file, write_model_file
 from refold.nets import NetSpec, build_net
-from refold.objectives import describe, parse_corruption, parse_penalties
+from refold.objectives import describe, parse_corruption, parse_keep, parse_penalties
 from refold.train import EpochRecord, choose_device
 
 KINDS = ("Autoencoder", "CameraDetector", "Detector", "Restorer")
@@ -121,7 +121,7 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _parameters(model: Autoencoder) -> dict[str, Any]:
     names = [field.name for field in fields(AutoencoderParameters) if field.name not in _OF_A_RUN]
     values = {name: getattr(model, name) for name in names}
-    for name in ("penalty", "corruption"):
+    for name in ("penalty", "corruption", "keep"):
         values[name] = values[name] if isinstance(values[name], str) else describe(values[name])
     return {name: _plain(value) for name, value in values.items()}
 
@@ -147,6 +147,7 @@ def _rebuild(
     check_parameters(model)
     parse_penalties(model.penalty)
     parse_corruption(model.corruption)
+    parse_keep(model.keep)
     model.set_params(encoder=encoder, decoder=decoder)
     model.spec_ = NetSpec.from_json(file.header["spec"])
     model.adapter_ = adapter_from_json(file.header["adapter"])

@@ -11,9 +11,10 @@ from refold.objectives._corruptions import (
     SaltAndPepper,
 )
 from refold.objectives._errors import ERRORS, column_errors, feature_errors, mean_error
+from refold.objectives._keeping import Keep, KeepDistances, KeepNeighbours
 from refold.objectives._objective import Objective
-from refold.objectives._parsing import describe, parse_corruption, parse_penalties
-from refold.objectives._penalties import Contractive, Penalty, Sparse, Variational
+from refold.objectives._parsing import describe, parse_corruption, parse_keep, parse_penalties
+from refold.objectives._penalties import Contractive, Penalty, Sparse, Towards, Variational
 from refold.objectives._picture_corruptions import (
     Blur,
     Grey,
@@ -42,6 +43,9 @@ __all__ = [
     "Grey",
     "Holes",
     "Jpeg",
+    "Keep",
+    "KeepDistances",
+    "KeepNeighbours",
     "Masking",
     "MissingPixels",
     "Objective",
@@ -51,6 +55,7 @@ __all__ = [
     "Scratches",
     "Sparse",
     "Text",
+    "Towards",
     "Variational",
     "Watermark",
     "as_pictures",
@@ -61,5 +66,6 @@ __all__ = [
     "mean_error",
     "numpy_generator",
     "parse_corruption",
+    "parse_keep",
     "parse_penalties",
 ]

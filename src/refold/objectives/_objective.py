@@ -8,7 +8,7 @@ from torch import Tensor
 from refold.nets import AutoencoderNet
 from refold.objectives._corruptions import Corruption, Domain
 from refold.objectives._errors import NumberError, batch_error, column_count
-from refold.objectives._penalties import Contractive, Penalty, Variational
+from refold.objectives._penalties import Contractive, Penalty, Towards, Variational
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,23 @@ class Objective:
         A value of `ERRORS`.
     penalties : tuple of Penalty
     corruption : Corruption, optional
+    towards : Towards, optional
+        Asked of the codes of records that have a place.
     """
 
     error: NumberError
     penalties: tuple[Penalty, ...] = ()
     corruption: Corruption | None = None
+    towards: Towards | None = None
 
     @property
     def variational(self) -> bool:
         """Whether the code is a distribution."""
         return any(isinstance(penalty, Variational) for penalty in self.penalties)
 
-    def terms(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def terms(
+        self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator, places: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the terms of the objective, each a mean over the batch: "error" and one per penalty.
 
         Parameters
@@ -43,6 +48,8 @@ class Objective:
             Undamaged raw records.
         generator : torch.Generator
             Source of every random number.
+        places : Tensor of shape (B, latent_dim), optional
+            Where the codes should be.
         """
         targets, seen = net.scaling.targets(raw)
         damaged = self.corrupt(net, raw, generator)
@@ -58,6 +65,8 @@ class Objective:
                 terms[penalty.name] = penalty(code, inputs, generator).mean() / column_count(net)
             else:
                 terms[penalty.name] = penalty(code[:, : net.latent_dim], inputs, generator).mean()
+        if self.towards is not None and places is not None:
+            terms[self.towards.name] = self.towards(code[:, : net.latent_dim].float(), places).mean()
         return terms
 
     def corrupt(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from refold._errors import ParameterError, nearest
 from refold.objectives._corruptions import Both, Corruption, Either, FeatureSwap, Gaussian, Masking, SaltAndPepper
+from refold.objectives._keeping import Keep, KeepDistances, KeepNeighbours
 from refold.objectives._penalties import Contractive, Penalty, Sparse, Variational
 from refold.objectives._picture_corruptions import Blur, Grey, Holes, Jpeg, MissingPixels, Poisson, Scratches, Text
 from refold.objectives._watermark import Watermark
@@ -33,7 +34,8 @@ CORRUPTIONS: dict[str, type] = {
     "grey": Grey,
     "watermark": Watermark,
 }
-_ALSO = {"noise": "gaussian", "gray": "grey"}  # other names that people give them
+_ALSO = {"noise": "gaussian", "gray": "grey", "neighbors": "neighbours"}  # other names that people give them
+KEEPS: dict[str, type] = {"neighbours": KeepNeighbours, "distances": KeepDistances}
 PENALTIES: dict[str, type] = {"variational": Variational, "sparse": Sparse, "contractive": Contractive}
 
 _ARGUMENT = r"""(?:"[^"]*"|'[^']*'|[^()"',])*"""
@@ -99,7 +101,30 @@ def parse_penalties(text: str | Penalty | None) -> tuple[Penalty, ...]:
     return tuple(penalties)
 
 
-def describe(part: Corruption | Penalty | tuple[Penalty, ...] | None) -> str | None:
+def parse_keep(text: str | Keep | None) -> Keep | None:
+    """Return what `text` says that a code keeps.
+
+    Raises
+    ------
+    ParameterError
+        If a name or a number is not allowed.
+
+    Examples
+    --------
+    >>> parse_keep("neighbours(0.2)")
+    KeepNeighbours(weight=0.2, count=15)
+    """
+    if text is None or isinstance(text, KeepNeighbours | KeepDistances):
+        return text
+    if not isinstance(text, str):
+        raise ParameterError(f"keep must be a text such as 'neighbours', got {text!r}")
+    parts = [part for joined in cast(list[list[Keep]], _parse(text, "keep", KEEPS)) for part in joined]
+    if len(parts) > 1:
+        raise ParameterError(f"keep={text!r} is not possible; a code keeps neighbours or distances, not both")
+    return parts[0]
+
+
+def describe(part: Corruption | Penalty | Keep | tuple[Penalty, ...] | None) -> str | None:
     """Return the text that parses to `part`, or None for nothing and for the user's own objects.
 
     Examples
@@ -114,7 +139,7 @@ def describe(part: Corruption | Penalty | tuple[Penalty, ...] | None) -> str | N
         if isinstance(part, Both) and any(isinstance(inner, Either) for inner in (part.first, part.second)):
             return None  # there are no brackets in the grammar
         return None if None in both else ("+" if isinstance(part, Both) else "|").join(cast(tuple[str, str], both))
-    for name, kind in {**CORRUPTIONS, **PENALTIES}.items():
+    for name, kind in {**CORRUPTIONS, **PENALTIES, **KEEPS}.items():
         if type(part) is kind:
             values = [getattr(part, field.name) for field in fields(cast(Any, kind))]
             told = [f'"{value}"' if isinstance(value, str) else repr(float(value)) for value in values]

@@ -58,6 +58,34 @@ class Variational:
 
 
 @dataclass(frozen=True)
+class Towards:
+    """How far codes are from places that were found for them beforehand.
+
+    The mean of ``log(1 + d^2 / reach^2)``: a Student-t kernel, so that a record whose place does not suit it does not
+    pull without end.
+
+    Parameters
+    ----------
+    weight : float
+        Above 0.
+    reach : float
+        Distance at which it pulls most, in units of the places.
+    name : str
+        What the places keep.
+    """
+
+    weight: float
+    reach: float
+    name: str
+
+    def __call__(self, code: Tensor, places: Tensor) -> Tensor:
+        """Return the weighted value of each record, shape (B,)."""
+        told = torch.where(places.isnan(), code.detach(), places)  # records without a place are where they should be
+        apart = (code - told).square().sum(1) / self.reach**2
+        return self.weight * torch.log1p(apart)
+
+
+@dataclass(frozen=True)
 class Sparse:
     """Mean absolute value of the code's numbers, so that few of them are in use for any one record.
 

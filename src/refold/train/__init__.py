@@ -1,6 +1,6 @@
 """The loop of autoencoders and three short ones: plans, where they run, what they leave on disk, who listens."""
 
-from refold.train._batches import Batches, InMemory
+from refold.train._batches import Batch, Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
 from refold.train._colouring import (
     COLOUR_GUIDES,
@@ -51,6 +51,7 @@ __all__ = [
     "RGB_OF_PLANES",
     "SCHEDULES",
     "UNIT",
+    "Batch",
     "Batches",
     "Checkpoint",
     "ColourExamples",

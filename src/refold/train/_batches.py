@@ -2,12 +2,26 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Some records.
+
+    Parameters
+    ----------
+    raw : Tensor of shape (B, *record)
+    places : Tensor of shape (B, latent_dim), optional
+        Where their codes should be.
+    """
+
+    raw: Tensor
+    places: Tensor | None = None
 
 
 class Batches(Protocol):
@@ -16,10 +30,10 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Return the number of records."""
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Tensor]:
+    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield every record once, in a drawn order, without the first `skip` batches."""
 
-    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every record once, in order."""
 
 
@@ -32,20 +46,29 @@ class InMemory:
         Encoded records; they keep their dtype until the network scales them, and are not copied on a processor.
     device : torch.device
         Where the records are kept.
-    places : ndarray of int, optional
+    dealt : ndarray of int, optional
         The records that are dealt, in their order; all by default.
+    places : ndarray of shape (n, latent_dim), optional
+        Where the codes of the records should be.
     """
 
-    def __init__(self, numbers: NDArray[Any], device: torch.device, places: NDArray[np.intp] | None = None) -> None:
-        if device.type != "cpu" and places is not None:
-            numbers, places = numbers[places], None
+    def __init__(
+        self,
+        numbers: NDArray[Any],
+        device: torch.device,
+        dealt: NDArray[np.intp] | None = None,
+        places: NDArray[np.float32] | None = None,
+    ) -> None:
+        if device.type != "cpu" and dealt is not None:
+            numbers, places, dealt = numbers[dealt], None if places is None else places[dealt], None
         self._records = as_tensor(numbers, device)
-        self._places = None if places is None else torch.from_numpy(places)
+        self._code_places = None if places is None else as_tensor(places, device)
+        self._dealt = None if dealt is None else torch.from_numpy(dealt)
 
     def __len__(self) -> int:
-        return len(self._records if self._places is None else self._places)
+        return len(self._records if self._dealt is None else self._dealt)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Tensor]:
+    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield every record once, in a drawn order; a last batch of one record joins the batch before it.
 
         Parameters
@@ -56,16 +79,19 @@ class InMemory:
             Batches left out at the beginning.
         """
         order = torch.randperm(len(self), generator=generator)
-        order = (order if self._places is None else self._places[order]).to(self._records.device)
+        order = (order if self._dealt is None else self._dealt[order]).to(self._records.device)
         for batch in range(skip, batch_count(len(self), batch_size)):
             start, stop = batch_bounds(batch, len(self), batch_size)
-            yield self._records.index_select(0, order[start:stop])
+            yield self._batch(order[start:stop])
 
-    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every record once, in order."""
         for start in range(0, len(self), batch_size):
             stop = start + batch_size
-            yield self._records[start:stop] if self._places is None else self._records[self._places[start:stop]]
+            yield self._batch(slice(start, stop) if self._dealt is None else self._dealt[start:stop])
+
+    def _batch(self, which: Tensor | slice) -> Batch:
+        return Batch(self._records[which], None if self._code_places is None else self._code_places[which])
 
 
 def as_tensor(numbers: NDArray[Any], device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from refold._errors import DivergedError
 from refold.nets import AutoencoderNet
 from refold.objectives import Objective
-from refold.train._batches import Batches
+from refold.train._batches import Batch, Batches
 from refold.train._checkpoint import Checkpoint
 from refold.train._history import EpochRecord, History
 from refold.train._interrupts import first_interrupt
@@ -98,7 +98,7 @@ def _own_randomness(seed: int) -> Iterator[None]:
 def _with_measured_threads(run: Run) -> Placement:
     """Return the run's placement after a trial of threads on a copy of the network."""
     work = work_of(run.net, run.plan.batch_size)
-    batch: list[Tensor] = []
+    batch: list[Batch] = []
 
     def step() -> None:
         if not batch:
@@ -202,7 +202,7 @@ def _close_epoch(run: Run, start: float) -> None:
     run.begin_epoch()
 
 
-def _step(run: Run, batch: Tensor) -> None:
+def _step(run: Run, batch: Batch) -> None:
     """Move the weights once; nothing is waited for."""
     rate = run.plan.learning_rate_at(run.step, run.steps)
     loss, error = _loss(run, batch)
@@ -216,10 +216,10 @@ def _step(run: Run, batch: Tensor) -> None:
     run.note(loss, error)
 
 
-def _loss(run: Run, batch: Tensor) -> tuple[Tensor, Tensor]:
+def _loss(run: Run, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the batch's loss and reconstruction error."""
     with run.placement.arithmetic():
-        terms = run.objective.terms(run.net, batch, run.noise)
+        terms = run.objective.terms(run.net, batch.raw, run.noise, batch.places)
     loss = terms["error"] if len(terms) == 1 else torch.stack(list(terms.values())).sum()
     return loss, terms["error"]
 
@@ -242,9 +242,9 @@ def _validate(run: Run) -> tuple[float, float]:
     values = prod(run.net.scaling.input_shape)
     for batch in run.held_out.in_order(max(1, min(_VALIDATION_BATCH, _VALIDATION_VALUES // values))):
         with run.placement.arithmetic():
-            terms = run.objective.terms(run.net, batch, noise)
+            terms = run.objective.terms(run.net, batch.raw, noise, batch.places)
         pairs.append(torch.stack([torch.stack(list(terms.values())).sum(), terms["error"]]))
-        counts.append(len(batch))
+        counts.append(len(batch.raw))
     loss, error = (total_of(pairs, counts) / len(run.held_out)).tolist()
     return loss, error
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from refold._errors import DataError
 from refold.data import Piece, prefetched
-from refold.train._batches import as_tensor, batch_bounds, batch_count
+from refold.train._batches import Batch, as_tensor, batch_bounds, batch_count
 
 Array = NDArray[Any]
 
@@ -57,7 +56,7 @@ class Streamed:
     def __len__(self) -> int:
         return self._starts[-1] - len(self._left_out)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Tensor]:
+    def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield every record once, in a drawn order; a last batch of one record joins the batch before it.
 
         Parameters
@@ -73,15 +72,15 @@ class Streamed:
         bounds = (batch_bounds(batch, len(self), batch_size) for batch in range(batch_count(len(self), batch_size)))
         for batch, numbers in enumerate(_ahead(drawn, (stop - start for start, stop in bounds))):
             if batch >= skip:
-                yield as_tensor(numbers, self._device)
+                yield Batch(as_tensor(numbers, self._device))
 
-    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every record once, in order."""
         places = range(len(self._pieces))
         blocks = (block for place in places for block in self._blocks_of(place))
         sizes = (min(batch_size, len(self) - start) for start in range(0, len(self), batch_size))
         for numbers in _ahead(blocks, sizes):
-            yield as_tensor(numbers, self._device)
+            yield Batch(as_tensor(numbers, self._device))
 
     def _mixed(self, rng: np.random.Generator) -> Iterator[Array]:
         waiting = [int(place) for place in rng.permutation(len(self._pieces))]

@@ -1,0 +1,78 @@
+"""Free points pulled together along the edges of a graph and pushed apart everywhere."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+_STEPS, _RATE, _MOMENTUM = 300, 0.3, 0.9
+_CALMING_FROM = 0.5  # share of the steps after which the rate falls to nothing
+_PUSHED = 5.0  # how strongly points are pushed apart, for each edge's pull
+_LANDMARKS = 64  # points that push at a step
+_SPREAD = 10.0  # deviation of the first places
+
+
+def arranged(graph: sparse.csr_matrix, start: NDArray[Any], seed: int) -> NDArray[np.float32]:
+    """Return places that keep the neighbours of a graph, of deviation 1.
+
+    Edges pull with the force of a Student-t kernel, and all points push, of which a few are drawn at every step. The
+    forces are those of UMAP with a = b = 1 (Böhm, Berens and Kobak 2022, arXiv 2007.08902, section 4), per unit
+    of a point's edges; the points move all at once, with momentum, so that the result follows from the seed.
+
+    Parameters
+    ----------
+    graph : csr_matrix of shape (n, n), float32
+        Symmetric.
+    start : ndarray of shape (n, k)
+        First places, such as principal components.
+    seed : int
+
+    Returns
+    -------
+    places : ndarray of shape (n, k), float32
+    """
+    generator = torch.Generator().manual_seed(seed)
+    edges = _Edges(graph)
+    places = torch.from_numpy(_scaled(start, _SPREAD))
+    speed = torch.zeros_like(places)
+    for step in range(_STEPS):
+        calm = min(1.0, (1 - step / _STEPS) / (1 - _CALMING_FROM))
+        drawn = torch.randint(len(places), (_LANDMARKS,), generator=generator)
+        force = edges.pull(places).add_(_push(places, places[drawn]), alpha=_PUSHED)
+        speed.mul_(_MOMENTUM).add_(force, alpha=_RATE * calm)
+        places += speed
+    return _scaled(places.numpy(), 1.0)
+
+
+def _scaled(places: NDArray[Any], deviation: float) -> NDArray[np.float32]:
+    centred = np.asarray(places - places.mean(0), np.float32)
+    return np.ascontiguousarray(centred * np.float32(deviation / max(float(centred.std()), 1e-12)))
+
+
+class _Edges:
+    def __init__(self, graph: sparse.csr_matrix) -> None:
+        self._graph = graph.astype(np.float32)
+        self._columns = torch.from_numpy(graph.indices.astype(np.int64))
+        self._rows = torch.from_numpy(np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr)))
+        self._weights = torch.from_numpy(self._graph.data)
+        total = np.asarray(self._graph.sum(1), np.float32)
+        self._total = torch.from_numpy(np.maximum(total, 1e-12))
+
+    def pull(self, places: Tensor) -> Tensor:
+        """Return the mean force along a point's edges."""
+        apart = (places.index_select(0, self._rows) - places.index_select(0, self._columns)).square_().sum(1)
+        pulls = (self._weights / (1 + apart)).numpy()
+        forces = sparse.csr_matrix((pulls, self._graph.indices, self._graph.indptr), shape=self._graph.shape)
+        sums = torch.from_numpy(np.asarray(forces @ np.ones((len(places), 1), np.float32)))
+        return (torch.from_numpy(forces @ places.numpy()) - sums * places) / self._total
+
+
+def _push(places: Tensor, landmarks: Tensor) -> Tensor:
+    """Return the mean force away from landmarks."""
+    lengths = places.square().sum(1, keepdim=True) + landmarks.square().sum(1)
+    apart = torch.addmm(lengths, places, landmarks.T, alpha=-2).clamp_(min=0)
+    kernel = apart.add_(1).square_().reciprocal_()
+    return (kernel.sum(1, keepdim=True) * places - kernel @ landmarks) / len(landmarks)

@@ -1,0 +1,102 @@
+"""Codes that keep neighbours or distances."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.datasets import load_digits, load_wine, make_swiss_roll
+from sklearn.neighbors import KNeighborsClassifier
+
+import refold
+from refold import Autoencoder, ParameterError
+
+IMAGES, LABELS = (each[:700] for each in (load_digits().images, load_digits().target))
+
+
+def fitted(records, **parameters):
+    usual = {"latent_dim": 2, "random_state": 0, "threads": 1, "max_epochs": 30}
+    return Autoencoder(**{**usual, **parameters}).fit(records)
+
+
+@pytest.fixture(scope="module")
+def neighbourly():
+    return fitted(IMAGES[:500], keep="neighbours")
+
+
+def accuracy(model):
+    code, new = model.transform(IMAGES[:500]), model.transform(IMAGES[500:])
+    return KNeighborsClassifier(5).fit(code, LABELS[:500]).score(new, LABELS[500:])
+
+
+def test_neighbours_are_kept_for_new_records_too(neighbourly):
+    assert accuracy(neighbourly) > accuracy(fitted(IMAGES[:500])) + 0.05
+
+
+def test_a_record_gets_the_same_code_alone_and_among_others(neighbourly):
+    together = neighbourly.transform(IMAGES[500:520])
+    alone = np.concatenate([neighbourly.transform(image[None]) for image in IMAGES[500:520]])
+    assert np.array_equal(together, alone)
+
+
+def test_the_same_seed_gives_the_same_codes(neighbourly):
+    again = fitted(IMAGES[:500], keep="neighbours")
+    assert np.array_equal(again.transform(IMAGES[:50]), neighbourly.transform(IMAGES[:50]))
+
+
+def test_a_saved_model_gives_the_same_codes_and_says_what_it_keeps(neighbourly, tmp_path):
+    neighbourly.save(tmp_path / "map.safetensors")
+    loaded = refold.load(tmp_path / "map.safetensors")
+    assert loaded.keep == "neighbours"
+    assert np.array_equal(loaded.transform(IMAGES[:50]), neighbourly.transform(IMAGES[:50]))
+
+
+def test_distances_along_a_sheet_are_kept_for_new_records():
+    rows, _ = make_swiss_roll(1500, random_state=0)
+    new, along = make_swiss_roll(500, random_state=1)
+    plain, kept = (fitted(rows, keep=keep, max_epochs=50) for keep in (None, "distances"))
+    code = kept.transform(new)
+    best = [max(abs(spearmanr(code[:, place], true).statistic) for place in (0, 1)) for true in (along, new[:, 1])]
+    assert min(best) > 0.98
+    assert kept.reconstruction_error(new).mean() < plain.reconstruction_error(new).mean()
+
+
+@pytest.mark.parametrize("keep", ["neighbours", "distances"])
+def test_missing_cells_are_no_trouble(keep):
+    rows = load_wine().data.copy()
+    rows[::7, 3] = np.nan
+    model = fitted(rows, keep=keep, missing="mask", max_epochs=5)
+    assert np.isfinite(model.transform(rows)).all()
+
+
+def test_few_records_have_fewer_neighbours():
+    assert fitted(load_wine().data[:12], keep="neighbours", max_epochs=2).transform(load_wine().data).shape == (
+        178,
+        2,
+    )
+
+
+def test_wide_records_are_compared_by_their_components():
+    wide = np.random.default_rng(0).normal(size=(60, 1500)).astype(np.float32)
+    assert np.isfinite(fitted(wide, keep="neighbours", max_epochs=1).transform(wide)).all()
+
+
+@pytest.mark.parametrize(
+    ("keep", "sentence"),
+    [
+        ("neighbors+distances", "neighbours or distances, not both"),
+        ("neighbours(0)", "weight must be above 0"),
+        ("distances(1, 1.5)", "count is a whole number of 2 to 1000"),
+        ("nearest", "keep 'nearest' is not known"),
+        (3, "keep"),
+    ],
+)
+def test_what_cannot_be_kept_is_said(keep, sentence):
+    with pytest.raises(ParameterError, match=sentence.replace("(", "\\(")):
+        Autoencoder(keep=keep).fit(IMAGES[:50])
+
+
+def test_partial_fit_and_records_on_disk_are_refused(tmp_path):
+    with pytest.raises(ParameterError, match="all records must be seen at once"):
+        Autoencoder(keep="neighbours").partial_fit(IMAGES[:50])
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((4000, 500), np.float32))
+    with pytest.raises(ParameterError, match="give more memory"):
+        Autoencoder(keep="neighbours", max_memory="1MB", max_epochs=1).fit(tmp_path / "rows.npy")
