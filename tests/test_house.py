@@ -18,6 +18,7 @@ RANKS = {
     "objectives": 2,
     "codec": 2,
     "files": 2,
+    "metrics": 2,
     "scores": 3,
     "train": 3,
     "estimators": 4,
@@ -118,6 +119,7 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "RefoldWarning",
         "Restorer",
         "load",
+        "metrics",
         "pretrained",
         "shared_mark",
     ]
@@ -152,7 +154,9 @@ def test_nothing_in_a_file_is_ever_run(path):
                 assert allowed is not None, f"{path.name} loads arrays without allow_pickle=False"
 
 
-@pytest.mark.parametrize("module", ["refold", "refold.estimators", "refold.data", "refold._parameters"])
+@pytest.mark.parametrize(
+    "module", ["refold", "refold.estimators", "refold.data", "refold.metrics", "refold._parameters"]
+)
 def test_importing_is_quick(module):
     heavy = ("torch", "sklearn", "pandas", "polars", "matplotlib", "scipy", "rich")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
@@ -160,7 +164,7 @@ def test_importing_is_quick(module):
     assert shown.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("room", ["data", "nets", "objectives", "files", "train", "estimators"])
+@pytest.mark.parametrize("room", ["data", "nets", "objectives", "files", "metrics", "train", "estimators"])
 def test_every_room_has_its_tests(room):
     tests = {path.name for path in (Path(__file__).parent / room).glob("test_*.py")}
     assert tests, f"tests/{room} is empty"

@@ -22,6 +22,7 @@ from refold._errors import (
 from refold._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from refold import metrics
     from refold.estimators import Autoencoder, CameraDetector, Detector, Mark, Restorer, load, pretrained, shared_mark
 
 __version__ = "0.1.0"
@@ -41,9 +42,10 @@ __all__ = [
     "RefoldWarning",
     "Restorer",
     "load",
+    "metrics",
     "pretrained",
     "shared_mark",
 ]
 
 _ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "Mark", "Restorer", "load", "pretrained", "shared_mark")
-__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators"))
+__getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators") | {"metrics": ".metrics"})

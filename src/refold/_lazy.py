@@ -14,13 +14,15 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
     package : str
         The package's ``__name__``.
     homes : mapping of str to str
-        Public name to module, relative to the package (``{"Autoencoder": "._autoencoder"}``).
+        Public name to module, relative to the package (``{"Autoencoder": "._autoencoder"}``). A module of the
+        package may be public itself (``{"metrics": ".metrics"}``).
     """
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name], package), name)
+        module = import_module(homes[name], package)
+        value = module if homes[name] == f".{name}" else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 
