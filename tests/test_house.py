@@ -118,6 +118,7 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "RefoldError",
         "RefoldWarning",
         "Restorer",
+        "code_sizes",
         "load",
         "metrics",
         "pretrained",

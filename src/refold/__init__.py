@@ -23,7 +23,17 @@ from refold._lazy import lazy_names
 
 if TYPE_CHECKING:
     from refold import metrics
-    from refold.estimators import Autoencoder, CameraDetector, Detector, Mark, Restorer, load, pretrained, shared_mark
+    from refold.estimators import (
+        Autoencoder,
+        CameraDetector,
+        Detector,
+        Mark,
+        Restorer,
+        code_sizes,
+        load,
+        pretrained,
+        shared_mark,
+    )
 
 __version__ = "0.1.0"
 
@@ -41,11 +51,22 @@ __all__ = [
     "RefoldError",
     "RefoldWarning",
     "Restorer",
+    "code_sizes",
     "load",
     "metrics",
     "pretrained",
     "shared_mark",
 ]
 
-_ESTIMATORS = ("Autoencoder", "CameraDetector", "Detector", "Mark", "Restorer", "load", "pretrained", "shared_mark")
+_ESTIMATORS = (
+    "Autoencoder",
+    "CameraDetector",
+    "Detector",
+    "Mark",
+    "Restorer",
+    "code_sizes",
+    "load",
+    "pretrained",
+    "shared_mark",
+)
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators") | {"metrics": ".metrics"})

@@ -384,6 +384,41 @@ def info(
 
 
 @app.command()
+def dims(
+    data: Data,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Ends in .png, .pdf, .svg, or .html for a page with all figures."),
+    ] = None,
+    represent: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the variance that is enough, above 0 and at most 1.")
+    ] = 0.95,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave a column out, such as an id.")
+    ] = None,
+    random_state: Annotated[int, typer.Option(min=0, help="Seed: the same seed gives the same answer.")] = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Say how many numbers a code needs to represent data.
+
+    One autoencoder whose codes can be cut off at any size is measured on records held out, beside principal
+    components and two estimates of the intrinsic dimension.
+
+    \b
+    Examples:
+      refold dims mnist.npz::x_train -o dims.html
+      refold dims people.csv --represent 0.9
+    """
+    with plain_errors():
+        from refold.cli._sizing import size_data
+
+        result = size_data(data, output, drop or [], represent, random_state, quiet)
+        if json:
+            answer(result)
+
+
+@app.command()
 def plot(
     model: Model,
     data: Data,

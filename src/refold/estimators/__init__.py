@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from refold.estimators._camera_detection import CameraDetector
     from refold.estimators._camera_events import CameraEvent, CameraEvents
     from refold.estimators._camera_watch import CameraWatch, JudgedFrame
+    from refold.estimators._code_sizes import CodeSizes, code_sizes
     from refold.estimators._detector import Detector, FalseAlarms
     from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
@@ -45,6 +46,7 @@ __all__ = [
     "CameraEvents",
     "CameraParameters",
     "CameraWatch",
+    "CodeSizes",
     "DamageKind",
     "Detector",
     "DetectorParameters",
@@ -63,6 +65,7 @@ __all__ = [
     "TableRestoration",
     "binomial_limits",
     "chunk_rows",
+    "code_sizes",
     "export",
     "inspect_file",
     "judged_series",
@@ -83,6 +86,8 @@ __getattr__, __dir__ = lazy_names(
         "CameraEvent": "._camera_events",
         "CameraEvents": "._camera_events",
         "CameraWatch": "._camera_watch",
+        "CodeSizes": "._code_sizes",
+        "code_sizes": "._code_sizes",
         "Detector": "._detector",
         "Event": "._series_of_detector",
         "EventFinder": "._series_of_detector",

@@ -146,6 +146,7 @@ class Autoencoder(
 
     net_: AutoencoderNet
     _optimizer: Optimizer | None = None
+    sizes_served: tuple[int, ...] = ()  # at which codes may be cut off, see `code_sizes`
     _passes: int = 0
 
     # --- learning --------------------------------------------------------------------------------------------
@@ -561,7 +562,7 @@ class Autoencoder(
 
     def _objective(self, towards: Towards | None) -> Objective:
         penalties, corruption = parse_penalties(self.penalty), parse_corruption(self.corruption)
-        return Objective(ERRORS[self.loss], penalties, corruption, towards)
+        return Objective(ERRORS[self.loss], penalties, corruption, towards, self.sizes_served)
 
     def _train(
         self,

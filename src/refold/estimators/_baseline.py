@@ -34,7 +34,7 @@ class PCABaseline:
 
     def __init__(self, model: Autoencoder, X: Any) -> None:
         self._model = model
-        features = _filled(model.features(X))
+        features = filled(model.features(X))
         chosen = np.linspace(0, len(features) - 1, min(len(features), self.MOST_RECORDS)).astype(int)
         size = min(model.net_.latent_dim, *features[chosen].shape)
         self._pca = PCA(size, random_state=0).fit(features[chosen])
@@ -56,11 +56,11 @@ class PCABaseline:
         return self._model.adapter_.decode(numbers)
 
     def _rebuilt(self, features: NDArray[Any]) -> NDArray[Any]:
-        rebuilt: NDArray[Any] = self._pca.inverse_transform(self._pca.transform(_filled(features)))
+        rebuilt: NDArray[Any] = self._pca.inverse_transform(self._pca.transform(filled(features)))
         return rebuilt
 
 
-def _filled(features: NDArray[Any]) -> NDArray[Any]:
+def filled(features: NDArray[Any]) -> NDArray[Any]:
     """Return features with every missing one replaced by its column's mean."""
     missing = np.isnan(features)
     if not missing.any():

@@ -23,12 +23,17 @@ class Objective:
     corruption : Corruption, optional
     towards : Towards, optional
         Asked of the codes of records that have a place.
+    sizes : tuple of int
+        The decoder is given so many of a code's first numbers, drawn for every record, and zeros for the others: then
+        the first numbers carry most, and one network serves for all sizes (nested dropout, Rippel, Gelbart and
+        Adams 2014, ICML). None gives it all.
     """
 
     error: NumberError
     penalties: tuple[Penalty, ...] = ()
     corruption: Corruption | None = None
     towards: Towards | None = None
+    sizes: tuple[int, ...] = ()
 
     @property
     def variational(self) -> bool:
@@ -57,7 +62,7 @@ class Objective:
         if net.training and any(isinstance(penalty, Contractive) for penalty in self.penalties):
             inputs.requires_grad_(True)
         code = net.encoder(inputs)
-        outputs = net.decoder(_drawn(code, net, generator))
+        outputs = net.decoder(_shortened(_drawn(code, net, generator), self.sizes, generator))
         terms = {"error": batch_error(self.error, net, outputs, targets, seen)}
         for penalty in self.penalties:
             if isinstance(penalty, Variational):
@@ -75,6 +80,14 @@ class Objective:
             return raw
         scaling = net.scaling
         return self.corruption(raw, Domain(scaling.low, scaling.high, scaling.numeric()), generator)
+
+
+def _shortened(code: Tensor, sizes: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if not sizes:
+        return code
+    drawn = torch.randint(len(sizes), (len(code),), generator=generator, device=code.device)
+    kept = torch.tensor(sizes, device=code.device)[drawn]
+    return code * (torch.arange(code.shape[1], device=code.device) < kept[:, None])
 
 
 def _drawn(code: Tensor, net: AutoencoderNet, generator: torch.Generator) -> Tensor:

@@ -5,6 +5,7 @@ asks the network for anything.
 """
 
 from refold.plots._camera import CameraReport, camera_page
+from refold.plots._code_sizes import code_size_curves
 from refold.plots._detection import (
     DetectionReport,
     StrangeRecord,
@@ -38,6 +39,7 @@ __all__ = [
     "Text",
     "TurningScatter",
     "camera_page",
+    "code_size_curves",
     "detection_page",
     "heat_over",
     "latent_scatter",
