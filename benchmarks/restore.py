@@ -3,10 +3,9 @@
 Published protocol: Gaussian noise is added to whole 8-bit pictures, neither clipped nor rounded; PSNR of the whole
 picture. The noise of a picture comes from a seed that is its number. Our network is told nothing of the strength;
 the other methods are told the true one. BM3D takes seconds a picture, so all methods are compared on every twelfth
-picture of BSD68; ours is measured on all 68 besides, beside the published figures. Colour: 32 photographs;
-every other of them for what is lost and filled. Prints the tables and writes its part of
-``benchmarks/RESULTS.md``; ``--only`` runs a part (those about noise then write nothing), ``--model`` judges another
-restorer by it.
+picture of BSD68; ours is measured on all 68 besides, beside the published figures. Colour: 32 photographs; every
+other of them for what is lost and filled. Prints the tables and writes ``benchmarks/RESULTS.md``, a section for every
+part; ``--only`` runs some, ``--model`` judges another restorer by them.
 """
 
 import argparse
@@ -63,41 +62,25 @@ class Noisy:
 def main() -> None:
     """Run the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=(*NOISE_PARTS, *OTHER_PARTS), nargs="+")
+    parser.add_argument("--only", choices=tuple(PARTS), nargs="+")
     parser.add_argument("--model", type=Path, help="a restorer instead of the one that ships")
     parser.add_argument("--large", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    restorer = refold.load(options.model) if options.model else refold.pretrained("denoise")
     if options.large:
-        restore_large(restorer)
+        restore_large(refold.load(options.model) if options.model else refold.pretrained("denoise"))
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if options.only is None or set(options.only) & NOISE_PARTS.keys():
-            run_noise(restorer, options)
-        for name, part in OTHER_PARTS.items():
-            if (options.only is None and options.model is None) or name in (options.only or ()):
-                run_other(name, part, options.model)
+        for name in options.only or PARTS:
+            run(name, PARTS[name], options.model)
 
 
-def run_noise(restorer: refold.Restorer, options: argparse.Namespace) -> None:
-    """Print the tables about noise, and write them if they are all there."""
-    start, lines = time.perf_counter(), []
-    for name, part in NOISE_PARTS.items():
-        if options.only is None or name in options.only:
-            lines += [*part(restorer), ""]
-    lines.append(f"Measured in {(time.perf_counter() - start) / 60:.1f} minutes.")
-    print("", *lines, sep="\n")
-    if options.only is None and options.model is None:
-        write_section("restore", "Restoration: noise taken off photographs", "make bench-restore", lines)
-
-
-def run_other(name: str, part: "Part", model: Path | None) -> None:
-    """Print the tables about another damage, and write them if they are of the restorer that ships."""
+def run(name: str, part: "Part", model: Path | None) -> None:
+    """Print the tables of a part, and write them if they are of the restorer that ships."""
     start = time.perf_counter()
     restorer = refold.load(model) if model else refold.pretrained(part.restorer) if part.restorer else None
     lines = [*part.measure(restorer), "", f"Measured in {(time.perf_counter() - start) / 60:.1f} minutes."]
-    print("", *lines, sep="\n")
+    print("", *lines, sep="\n", flush=True)
     if model is None:
         command = f"python benchmarks/restore.py --only {name}, or make bench-restore"
         write_section(f"restore-{name}", f"Restoration: {part.title}", command, lines)
@@ -310,8 +293,11 @@ def lost_pixels(restorer: refold.Restorer) -> list[str]:
     return inpaint_part.inpaint(restorer, photos("test_colour")[::FILLED_EVERY])
 
 
-NOISE_PARTS = {"grey": grey, "peers": peers, "colour": colour, "speed": speed}
-OTHER_PARTS = {
+PARTS = {
+    "grey": Part("denoise", "noise taken off grey photographs", grey),
+    "peers": Part("denoise", "noise taken off beside usual methods", peers),
+    "colour": Part("denoise", "noise taken off colour photographs", colour),
+    "speed": Part("denoise", "seconds and memory", speed),
     "inpaint": Part("inpaint", "what is lost is filled", lost_pixels),
     "colourise": Part("colourise", "grey pictures get colours", colourise_part.colourise),
     "marks": Part(None, "one mark that many pictures share", unwatermark_part.many_of_one),

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits, make_swiss_roll
 
-from refold import DataError, ParameterError, code_sizes
+from refold import Autoencoder, DataError, ParameterError, code_sizes, load
 from refold.estimators import CodeSizes
 from refold.layouts import likeliest_dimension, nearest_neighbours, two_nearest_dimension
 
@@ -93,3 +94,23 @@ def test_what_is_not_possible_is_said():
         code_sizes(NOISE, represent=1.5)
     with pytest.raises(ParameterError, match="tolerance=-1"):
         code_sizes(NOISE, tolerance=-1)
+
+
+def test_an_autoencoder_can_take_the_size_that_is_enough(tmp_path):
+    model = Autoencoder(latent_dim="auto", random_state=0, threads=1, max_epochs=3).fit(PLANE)
+    assert model.transform(PLANE).shape == (600, 3)
+    assert model.code_sizes_.recommended == 3
+    model.save(tmp_path / "plane.safetensors")
+    loaded = load(tmp_path / "plane.safetensors")
+    assert loaded.latent_dim == "auto"
+    assert np.array_equal(loaded.transform(PLANE), model.transform(PLANE))
+
+
+def test_less_is_enough_where_less_must_be_represented():
+    model = Autoencoder(latent_dim="auto", represent=0.3, random_state=0, threads=1, max_epochs=1).fit(PLANE)
+    assert model.net_.latent_dim == 1
+
+
+def test_a_size_cannot_be_found_for_a_network_of_ones_own():
+    with pytest.raises(ParameterError, match="name a number"):
+        Autoencoder(latent_dim="auto", encoder=torch.nn.Linear(30, 2), decoder=torch.nn.Linear(2, 30)).fit(PLANE)

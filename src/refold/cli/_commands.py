@@ -54,7 +54,7 @@ def fit_model(
     result = {
         "model": str(output),
         "records": opened.size,
-        "latent_dim": model.latent_dim,
+        "latent_dim": model.net_.latent_dim,
         "epochs": model.n_iter_,
         "seconds": round(time.perf_counter() - start, 1),
         "validation_error": model.history_["validation_error"][model.best_epoch_ - 1],

@@ -117,6 +117,8 @@ class Autoencoder(
         How the user's records become numbers and back.
     spec_ : object
         The network's specification.
+    code_sizes_ : CodeSizes
+        What was measured with ``latent_dim="auto"``; not kept in files.
     n_features_in_ : int
         Columns of the data, or values of a picture.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -438,7 +440,7 @@ class Autoencoder(
             check_same_code(self, self.spec_)
             self.net_ = copy.deepcopy(self.net_)
         else:
-            self._build(records.survey, seed)
+            self._build(records.survey, seed, self._size_for(opened, seed))
         self._optimizer, self._passes = None, 0
         plan = plan_of(self, self.net_, records.size, seed)
         checkpoint = self._checkpoint(records, plan) if self.checkpoint is not None else None
@@ -455,7 +457,7 @@ class Autoencoder(
                 f"{self.max_memory!r} holds; give more memory, or a part of the records"
             )
         features = self._features(self._encode(opened))
-        return code_places(keep, features, int(self.latent_dim), seed), towards(keep, features)
+        return code_places(keep, features, self.net_.latent_dim, seed), towards(keep, features)
 
     def _pass_over(self, opened: Source | Stream) -> None:
         if self.keep is not None:
@@ -466,7 +468,7 @@ class Autoencoder(
         seed = self._draw_seed()
         records = self._records(opened, seed, 0.0, reset=first)
         if first:
-            self._build(records.survey, seed)
+            self._build(records.survey, seed, self._size_for(opened, seed))
         check_same_code(self, self.spec_)
         plan = plan_of(self, self.net_, records.size, seed + self._passes, one_pass=True)
         if self._optimizer is None:
@@ -538,11 +540,30 @@ class Autoencoder(
             )
         return codes
 
-    def _build(self, survey: Survey, seed: int) -> None:
+    def _size_for(self, opened: Source | Stream, seed: int) -> int:
+        """Return how many numbers the code gets, and measure first how many are enough if that is asked for."""
+        if self.latent_dim != "auto":
+            return int(self.latent_dim)
+        if isinstance(opened, Stream):
+            raise ParameterError(
+                "latent_dim='auto' measures records in memory, and these are more than max_memory="
+                f"{self.max_memory!r} holds; find a number with refold.code_sizes on a part of them"
+            )
+        if self.encoder is not None or self.decoder is not None:
+            raise ParameterError(
+                "latent_dim='auto' is not possible with an encoder or decoder of your own; name a number"
+            )
+        from refold.estimators._code_sizes import MEASURED_WITH, code_sizes  # which needs this class
+
+        settings = {name: getattr(self, name) for name in MEASURED_WITH}
+        self.code_sizes_ = code_sizes(opened, represent=self.represent, random_state=seed, **settings)
+        return self.code_sizes_.recommended
+
+    def _build(self, survey: Survey, seed: int, size: int) -> None:
         """Build the network for the training records that were surveyed."""
         check_any_value(survey)
         scale = scale_for(self, survey, self.adapter_)
-        self.spec_ = net_spec(self, survey.sample, self.adapter_, scale)
+        self.spec_ = net_spec(self, survey.sample, self.adapter_, scale, size)
         self._warn_if_not_smaller()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

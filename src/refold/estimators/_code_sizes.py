@@ -19,6 +19,10 @@ from refold.train import apply_in_blocks, default_batch_size, with_threads
 
 Array = NDArray[Any]
 
+MEASURED_WITH = (
+    *("net", "hidden", "activation", "latent_activation", "output_activation", "normalise", "shortcut", "loss"),
+    *("scaling", "value_range", "missing", "image_size", "device", "precision", "threads", "verbose"),
+)  # of an autoencoder whose size is to be found
 _LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 _MOST_RECORDS, _MOST_COMPARED = 20_000, 5_000  # learned from; compared with each other
 _HELD_OUT = 0.2

@@ -29,7 +29,17 @@ _MODULE = nothing() | anything("a torch.nn.Module", callable)
 class AutoencoderParameters:
     """Parameters of `Autoencoder`."""
 
-    latent_dim: int = declare(3, whole(1), "How many numbers the code has.")
+    latent_dim: int | Literal["auto"] = declare(
+        3,
+        choice("auto") | whole(1),
+        "How many numbers the code has; 'auto' takes the smallest number that is enough (see code_sizes), which is "
+        "measured first.",
+    )
+    represent: float = declare(
+        0.95,
+        real(0, 1, above=True),
+        "With latent_dim='auto': the share of the variance that is enough, above 0 and at most 1.",
+    )
     net: Literal["auto", "dense", "conv"] = declare(
         "auto",
         choice("auto", "dense", "conv"),

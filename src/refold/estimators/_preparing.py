@@ -158,8 +158,8 @@ def _lies_in_unit_range(survey: Survey) -> bool:
     return bool(np.min(survey.moments.low) >= 0 and np.max(survey.moments.high) <= 1)
 
 
-def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter, scale: Scale) -> NetSpec:
-    """Return the specification of a network for records of which `numbers` are some."""
+def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter, scale: Scale, size: int) -> NetSpec:
+    """Return the specification of a network with codes of a size, for records of which `numbers` are some."""
     shape, n_categories = adapter.shape, adapter.n_categories
     kind = _net_kind(parameters, shape)
     hidden = parameters.hidden
@@ -170,8 +170,8 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         kind=kind,
         raw_shape=shape,
         n_categories=n_categories,
-        latent_dim=int(parameters.latent_dim),
-        hidden=tuple(int(size) for size in hidden),
+        latent_dim=size,
+        hidden=tuple(int(width) for width in hidden),
         activation=parameters.activation,
         latent_activation=parameters.latent_activation,
         output_activation=output,
@@ -179,7 +179,7 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         variational=_is_variational(parameters),
         unit=scale.unit,
         exact=numbers.dtype == np.float64,
-        shortcut=_has_shortcut(parameters, kind, hidden, output, prod(feature_shape_of(shape, n_categories))),
+        shortcut=_has_shortcut(parameters, kind, hidden, output, size * prod(feature_shape_of(shape, n_categories))),
         flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
     )
 
@@ -202,13 +202,13 @@ def _is_saturated(numbers: Array, scale: Scale) -> bool:
 
 
 def _has_shortcut(
-    parameters: AutoencoderParameters, kind: str, hidden: tuple[int, ...], output: str, width: int
+    parameters: AutoencoderParameters, kind: str, hidden: tuple[int, ...], output: str, weights: int
 ) -> bool:
     if kind == "custom" or not hidden:
         return False
     if parameters.shortcut == "auto":
         linear = output == "identity" and parameters.latent_activation == "identity"
-        return linear and parameters.latent_dim * width <= _MOST_SHORTCUT_WEIGHTS
+        return linear and weights <= _MOST_SHORTCUT_WEIGHTS
     return bool(parameters.shortcut)
 
 
@@ -220,7 +220,10 @@ def check_same_code(parameters: AutoencoderParameters, spec: NetSpec) -> None:
     ParameterError
     """
     wanted = {
-        "latent_dim": (int(parameters.latent_dim), spec.latent_dim),
+        "latent_dim": (
+            spec.latent_dim if parameters.latent_dim == "auto" else parameters.latent_dim,
+            spec.latent_dim,
+        ),
         "penalty='variational'": (_is_variational(parameters), spec.variational),
     }
     for name, (now, then) in wanted.items():
