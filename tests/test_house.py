@@ -119,10 +119,13 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "RefoldWarning",
         "Restorer",
         "code_sizes",
+        "interpolate",
         "load",
         "metrics",
         "pretrained",
         "shared_mark",
+        "stretching",
+        "traverse",
     ]
     for name in refold.__all__:
         assert getattr(refold, name).__doc__

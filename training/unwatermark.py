@@ -1,6 +1,6 @@
 """Train the network that takes marks off: ``python training/unwatermark.py --photos FOLDER -o FILE``.
 
-FOLDER holds whole photographs without marks. Large crops are taken, turned and mirrored at random, a fifth of them
+FOLDER holds whole photographs without marks. Crops are taken, turned and mirrored at random, a tenth of them
 made grey, and a mark is laid over each, half transparent: random letters and simple emblems, and with ``--logos``
 every other time a logo of a folder, half of those in other colours. Of the logos every fifth (in order of their
 names) is left out, for judging. The network sees a smaller crop, mostly one with a part of the mark, and a few

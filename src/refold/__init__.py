@@ -30,9 +30,12 @@ if TYPE_CHECKING:
         Mark,
         Restorer,
         code_sizes,
+        interpolate,
         load,
         pretrained,
         shared_mark,
+        stretching,
+        traverse,
     )
 
 __version__ = "0.1.0"
@@ -52,10 +55,13 @@ __all__ = [
     "RefoldWarning",
     "Restorer",
     "code_sizes",
+    "interpolate",
     "load",
     "metrics",
     "pretrained",
     "shared_mark",
+    "stretching",
+    "traverse",
 ]
 
 _ESTIMATORS = (
@@ -65,8 +71,11 @@ _ESTIMATORS = (
     "Mark",
     "Restorer",
     "code_sizes",
+    "interpolate",
     "load",
     "pretrained",
     "shared_mark",
+    "stretching",
+    "traverse",
 )
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(_ESTIMATORS, ".estimators") | {"metrics": ".metrics"})

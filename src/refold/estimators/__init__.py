@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from refold.estimators._shared_mark import Mark, shared_mark
     from refold.estimators._storage import inspect_file, load
     from refold.estimators._table_restoring import TableRestoration
+    from refold.estimators._walking import Stretching, Walk, interpolate, stretching, traverse
     from refold.scores import binomial_limits
 
 __all__ = [
@@ -62,12 +63,15 @@ __all__ = [
     "Restoration",
     "Restorer",
     "RestorerParameters",
+    "Stretching",
     "TableRestoration",
+    "Walk",
     "binomial_limits",
     "chunk_rows",
     "code_sizes",
     "export",
     "inspect_file",
+    "interpolate",
     "judged_series",
     "load",
     "memory_for_buffers",
@@ -75,6 +79,8 @@ __all__ = [
     "pretrained",
     "reasons_of",
     "shared_mark",
+    "stretching",
+    "traverse",
     "with_times",
 ]
 
@@ -110,6 +116,11 @@ __getattr__, __dir__ = lazy_names(
         "judged_series": "._series_of_detector",
         "reasons_of": "._series_of_detector",
         "with_times": "._series_of_detector",
+        "Stretching": "._walking",
+        "Walk": "._walking",
+        "interpolate": "._walking",
+        "stretching": "._walking",
+        "traverse": "._walking",
         "load": "._storage",
         "memory_for_buffers": "._preparing",
         "memory_for_records": "._preparing",
