@@ -1,11 +1,10 @@
 """Train the network that takes marks off: ``python training/unwatermark.py --photos FOLDER -o FILE``.
 
-FOLDER holds whole photographs without marks. Crops are taken, turned and mirrored at random, a tenth of them
-made grey, and a mark is laid over each, half transparent: random letters and simple emblems, and with ``--logos``
-every other time a logo of a folder, half of those in other colours. Of the logos every fifth (in order of their
-names) is left out, for judging. The network sees a smaller crop, mostly one with a part of the mark, and a few
-without any; it is asked where the mark is and for the picture below it, and only what lies under the mark and close
-to it counts.
+FOLDER holds whole photographs without marks. Crops are taken, turned and mirrored at random, a tenth of them made
+grey, and over most a part of a mark is laid, half transparent: random letters and simple emblems, and with
+``--logos`` two times in three a logo of a folder, three in ten of those in other colours. Of the logos every fifth
+(in order of their names) is left out, for judging. A mark has its size from a larger picture than the network sees,
+which is asked where the mark is and for the picture below it; only what lies under the mark and close to it counts.
 
 ``--checkpoint`` keeps the unfinished training; the same command goes on from it.
 """

@@ -65,13 +65,11 @@ class PictureCrops:
         Of a crop; pictures that are smaller are mirrored at their borders.
     channels : int
         1 mixes colours at random, so that one colour picture is many grey ones; 3 repeats grey ones.
-    grey : float, default=0.0
-        Share of the crops of colour pictures that are made grey where there are 3 channels.
     """
 
-    def __init__(self, pictures: Sequence[NDArray[Any]], side: int, channels: int, grey: float = 0.0) -> None:
+    def __init__(self, pictures: Sequence[NDArray[Any]], side: int, channels: int) -> None:
         self._pictures = [_at_least(picture, side) for picture in pictures]
-        self._side, self._channels, self._grey = side, channels, grey
+        self._side, self._channels = side, channels
 
     def __call__(self, count: int, generator: torch.Generator) -> Tensor:
         """Return crops (count, channels, side, side), float32, 0 to 1."""
@@ -81,7 +79,7 @@ class PictureCrops:
     def _crop(self, rng: np.random.Generator) -> NDArray[np.float32]:
         picture = self._pictures[rng.integers(len(self._pictures))]
         cut = _drawn_cut(picture.shape, self._side, rng)
-        return np.ascontiguousarray(_in_channels(cut(picture), self._channels, self._grey, rng))
+        return np.ascontiguousarray(_in_channels(cut(picture), self._channels, rng))
 
 
 class PairCrops:
@@ -115,7 +113,7 @@ class PairCrops:
         crops = []
         for each in pair:
             rng.bit_generator.state = state  # the same mixture of colours for both
-            crops.append(np.ascontiguousarray(_in_channels(cut(each), self._channels, 0.0, rng)))
+            crops.append(np.ascontiguousarray(_in_channels(cut(each), self._channels, rng)))
         return crops
 
 
@@ -131,12 +129,10 @@ def _drawn_cut(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> _
     return cut
 
 
-def _in_channels(
-    crop: NDArray[np.float32], channels: int, grey: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _in_channels(crop: NDArray[np.float32], channels: int, rng: np.random.Generator) -> NDArray[np.float32]:
     if crop.ndim == 2:
         return np.repeat(crop[None], channels, axis=0)
-    if channels == 3 and rng.random() >= grey:
+    if channels == 3:
         return crop.transpose(2, 0, 1)
     usual = rng.random() < _USUAL_GREY
     mixture = np.array(LUMINANCE) if usual else rng.dirichlet([2.0, 2.0, 2.0])
