@@ -78,7 +78,7 @@ def main() -> None:
 def run(name: str, part: "Part", model: Path | None) -> None:
     """Print the tables of a part, and write them if they are of the restorer that ships."""
     start = time.perf_counter()
-    restorer = refold.load(model) if model else refold.pretrained(part.restorer) if part.restorer else None
+    restorer = refold.load(model) if model else refold.pretrained(part.restorer)
     lines = [*part.measure(restorer), "", f"Measured in {(time.perf_counter() - start) / 60:.1f} minutes."]
     print("", *lines, sep="\n", flush=True)
     if model is None:
@@ -283,7 +283,7 @@ def restore_large(restorer: refold.Restorer) -> None:
 class Part:
     """One more damage: what is measured with which restorer."""
 
-    restorer: str | None
+    restorer: str
     title: str
     measure: Callable[[Any], list[str]]
 
@@ -300,7 +300,7 @@ PARTS = {
     "speed": Part("denoise", "seconds and memory", speed),
     "inpaint": Part("inpaint", "what is lost is filled", lost_pixels),
     "colourise": Part("colourise", "grey pictures get colours", colourise_part.colourise),
-    "marks": Part(None, "one mark that many pictures share", unwatermark_part.many_of_one),
+    "marks": Part("unwatermark", "marks taken off", unwatermark_part.unwatermark),
 }
 
 

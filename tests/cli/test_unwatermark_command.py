@@ -77,9 +77,10 @@ def test_odd_pictures_do_not_stop_the_others(folder, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 21
 
 
-def test_unknown_marks_are_not_promised(folder, tmp_path):
-    done = run("unwatermark", folder / "in", "-o", tmp_path / "out", code=2)
-    assert "no network for unknown marks ships with refold yet" in done.stderr
+def test_without_more_the_network_that_ships_looks_for_a_mark(folder, tmp_path):
+    done = run("unwatermark", folder / "true" / "00.png", "-o", tmp_path / "clean.png")
+    assert "no mark was found" in done.stderr
+    assert np.array_equal(pixels(tmp_path / "clean.png"), pixels(folder / "true" / "00.png"))
 
 
 def test_wishes_that_exclude_each_other(folder, tmp_path):

@@ -13,7 +13,7 @@ from skimage import data
 import refold
 from refold import DataError, ParameterError, Restorer
 from refold.estimators import DamageKind, Mark, shared_mark
-from refold.estimators._picture_unmarking import found_places
+from refold.estimators._picture_unmarking import OWN, UNKNOWN, found_places
 from refold.objectives import Watermark
 
 QUICK = {"widths": (16, 16), "blocks": 1, "crop": 32, "batch_size": 4, "threads": 1, "random_state": 0}
@@ -94,11 +94,15 @@ def test_small_and_unsure_places_are_thought_to_belong_to_the_picture():
     likely = np.zeros((60, 80), np.float32)
     likely[10:13, 10:13] = 1  # small
     likely[20:50, 10:30] = 0.7  # unsure everywhere
-    assert not found_places(likely).any()
+    assert not found_places(likely, OWN).any()
     likely[30, 60], likely[20:50, 50:70] = 0.99, 0.7
     likely[30, 60] = 0.99
-    found = found_places(likely)
+    found = found_places(likely, OWN)
     assert found[18:52, 48:72].all() and found.sum() == 34 * 24  # the sure part, two pixels larger
+    assert not found_places(likely, UNKNOWN).any()  # sure at one place only
+    likely[20:50, 50:70] = 0.96
+    assert np.array_equal(found_places(likely, UNKNOWN), found)
+    assert not found_places(np.full((60, 80), 0.99, np.float32), UNKNOWN).any()  # no mark covers all
 
 
 def test_a_mask_says_where_and_nowhere_else():
@@ -226,3 +230,22 @@ def test_pictures_that_share_no_mark_are_refused():
         known_mark().removed_from(data.camera())
     with pytest.raises(ParameterError, match="strength must be"):
         known_mark().removed_from(data.camera()[:96, :96], 2)
+
+
+# --- marks that nobody knows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "camera"])
+def test_the_network_that_ships_leaves_pictures_without_a_mark_alone(name):
+    true = photos()[name][0]
+    restoration = refold.pretrained("unwatermark").restoration(true)
+    assert not restoration.changed and np.array_equal(restoration.picture, true)
+
+
+def test_the_network_that_ships_takes_a_mark_off_that_it_has_never_seen():
+    true, place = photos()["camera"]
+    true = np.repeat(true[..., None], 3, axis=2)
+    damaged, _ = marked(true, place, colour=(0.1, 0.5, 0.9))
+    restoration = refold.pretrained("unwatermark").restoration(damaged)
+    assert psnr(restoration.picture, true) > psnr(damaged, true) + 2
+    assert np.array_equal(restoration.picture[~restoration.mask], damaged[~restoration.mask])

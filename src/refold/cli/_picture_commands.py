@@ -245,13 +245,14 @@ def unwatermark(
 ) -> None:
     """Take a half transparent mark, such as a logo, off your own pictures.
 
-    With --same-mark the mark is told from all pictures; else a restorer of your own (--model) finds it. Other pixels
-    stay bit for bit, and a picture in which no mark is found comes back as it is. For pictures that are yours, or
-    that you may change.
+    With --same-mark the mark is told from all pictures, which is best; else the network that ships, or a restorer of
+    your own mark (--model), finds it in each. Other pixels stay bit for bit, and a picture in which no mark is found
+    comes back as it is. For pictures that are yours, or that you may change.
 
     \b
     Examples:
-      refold unwatermark album/ -o clean/ --same-mark --compare
+      refold unwatermark stamped.png -o clean.png --compare
+      refold unwatermark album/ -o clean/ --same-mark
       refold fit photos/ --for restore --corruption "watermark('logo.png')" -o logo.safetensors   # your own mark
       refold unwatermark stamped/ -m logo.safetensors -o clean/
     """
@@ -262,11 +263,6 @@ def unwatermark(
 
         if same_mark and (mask is not None or model is not None):
             raise ParameterError("--same-mark finds the mark by itself; leave --mask and --model out")
-        if not same_mark and model is None:
-            raise ParameterError(
-                "no network for unknown marks ships with refold yet; give --same-mark for pictures that share one, "
-                "or a --model of refold fit --for restore --corruption \"watermark('logo.png')\""
-            )
         wishes = RestoreWishes(
             Writing(output, overwrite, skip_existing, _folders(mask, save_masks)),
             model,

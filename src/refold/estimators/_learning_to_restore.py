@@ -51,6 +51,8 @@ class DamageKind:
         All other pixels are as they were.
     finds : bool
         It covers some places, which the network must find: nothing else is changed.
+    blind : bool
+        What covers them was never seen in training: they must look surer.
     colours : bool
         Colour is lost and the luminance kept: chroma is guessed, from hints where there are any.
     """
@@ -59,6 +61,7 @@ class DamageKind:
     loses: bool = False
     keeps: bool = False
     finds: bool = False
+    blind: bool = False
     colours: bool = False
 
 

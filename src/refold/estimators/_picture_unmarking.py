@@ -1,5 +1,6 @@
 """A mark found in one picture and taken off; where none is found the picture stays as it is."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,34 @@ from refold.nets import RestorationNet
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.float32]
 
-_FOUND, _SURE = 0.5, 0.9  # probability of a place, and of the surest one of a mark
+_FOUND = 0.5  # probability of a place
 _SMALLEST_PART = 40  # pixels; what is smaller is rather something in the picture
 _SMALLEST = 120  # pixels of all parts together
 _RIM = 2  # pixels by which found places grow: a mark's border is faint
 
 
-def unmarked_picture(net: RestorationNet, picture: Any, wishes: Wishes) -> Restoration:
+@dataclass(frozen=True)
+class Surety:
+    """How sure a network must be that a part of a picture is one of a mark.
+
+    Parameters
+    ----------
+    surest, usual : float
+        Probability of its surest place, and the mean one.
+    largest : float
+        Share of the picture that it may cover.
+    """
+
+    surest: float
+    usual: float
+    largest: float
+
+
+OWN = Surety(0.8, 0.0, 1.0)  # a mark that was learned
+UNKNOWN = Surety(0.95, 0.85, 0.3)  # textures and shines are taken for marks that may look like anything
+
+
+def unmarked_picture(net: RestorationNet, picture: Any, wishes: Wishes, surety: Surety) -> Restoration:
     """Find a mark and take it off; with a mask, take off what is there.
 
     Raises
@@ -32,7 +54,7 @@ def unmarked_picture(net: RestorationNet, picture: Any, wishes: Wishes) -> Resto
     planes = PicturePlanes.of(picture, opponent=False)
     whole, likely = whole_and_likely(net, planes.values, wishes)
     told = None if wishes.mask is None else checked_mask(wishes.mask, planes.pixels.shape[:2])
-    places = found_places(likely) if told is None else told
+    places = found_places(likely, surety) if told is None else told
     if not places.any():
         return Restoration(planes.pixels.copy(), None, False, places)
     outermost = min(0.0, float(planes.values.min())), max(1.0, float(planes.values.max()))
@@ -62,16 +84,17 @@ def _probability(logits: Planes) -> Planes:
     return np.asarray(1 / (1 + np.exp(-logits.clip(-30, 30))), np.float32)
 
 
-def found_places(likely: Planes) -> Mask:
+def found_places(likely: Planes, surety: Surety) -> Mask:
     """Return where a mark is: parts that are large enough and somewhere sure, a little grown; perhaps nowhere."""
     parts, count = ndimage.label(likely > _FOUND, np.ones((3, 3)))
     if not count:
         return np.zeros(likely.shape, bool)
-    sizes = np.bincount(parts.ravel())
-    surest = np.asarray(ndimage.maximum(likely, parts, np.arange(count + 1)))
-    kept = (sizes >= _SMALLEST_PART) & (surest >= _SURE)
-    kept[0] = False
-    places = kept[parts]
+    names = np.arange(1, count + 1)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    surest, usual = (np.asarray(of(likely, parts, names)) for of in (ndimage.maximum, ndimage.mean))
+    kept = (sizes >= _SMALLEST_PART) & (sizes <= surety.largest * likely.size)
+    kept &= (surest >= surety.surest) & (usual >= surety.usual)
+    places = np.isin(parts, names[kept])
     if places.sum() < _SMALLEST:
         return np.zeros(likely.shape, bool)
     return np.asarray(ndimage.binary_dilation(places, np.ones((3, 3)), _RIM))

@@ -33,7 +33,7 @@ from refold.estimators._learning_to_restore import (
 )
 from refold.estimators._parameters import RestorerParameters
 from refold.estimators._picture_restoring import Restoration, Wishes, restored_picture, tiling_of
-from refold.estimators._picture_unmarking import unmarked_picture
+from refold.estimators._picture_unmarking import OWN, UNKNOWN, unmarked_picture
 from refold.estimators._table_learning import TablePlan
 from refold.estimators._table_restoring import TableRestoration, TableRestorer, opened_table
 from refold.files import ModelFile, read_model_file, write_model_file
@@ -51,7 +51,7 @@ from refold.train import (
 
 Array = NDArray[Any]
 
-PRETRAINED = ("denoise", "inpaint", "colourise")
+PRETRAINED = ("denoise", "inpaint", "colourise", "unwatermark")
 _ALSO = dict.fromkeys(("colorize", "colourize", "colorise"), "colourise")
 _OF_A_RUN = ("checkpoint", "random_state")  # never in a file
 _STEPS = 2_000
@@ -306,7 +306,7 @@ class Restorer(RestorerParameters, BaseEstimator):  # type: ignore[misc] # sciki
         if hasattr(self, "table_"):
             return self._table_restoration(picture, wishes)
         if self.kind_.finds:
-            return unmarked_picture(self.net_, picture, wishes)
+            return unmarked_picture(self.net_, picture, wishes, UNKNOWN if self.kind_.blind else OWN)
         if self.kind_.colours:
             return colourised_picture(self.net_, picture, wishes)
         return restored_picture(self.net_, self.kind_, picture, wishes)
@@ -385,7 +385,7 @@ def pretrained(name: str = "denoise", *, device: str = "auto") -> Restorer:
     name : str
         "denoise": noise of every strength off grey and colour pictures; "inpaint": scratches, text, missing pixels
         and small holes filled, where a mask says so; "colourise" (or "colorize"): colours for grey pictures, from
-        hints and without.
+        hints and without; "unwatermark": marks that are half transparent found and taken off, wholly or in part.
     device : str, default="auto"
 
     Raises
