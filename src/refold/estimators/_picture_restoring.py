@@ -222,10 +222,15 @@ def _through(
     if channels == planes:
         whole: Planes = apply_in_tiles(apply, given[None], tiling, device, told)[0]
         return whole
+
+    def of_one(part: Tensor) -> Tensor:
+        several = torch.cat([part[:, :1].expand(-1, channels, -1, -1), part[:, 1:]], 1)
+        return apply(several.contiguous(memory_format=torch.channels_last)).mean(1, keepdim=True)
+
     found = np.empty((planes, *given.shape[1:]), np.float32)
     for plane, result in zip(given[:planes], found, strict=True):
-        several = np.concatenate([np.repeat(plane[None], channels, axis=0), given[planes:]])[None]
-        result[:] = apply_in_tiles(apply, several, tiling, device, told)[0].mean(0)
+        alone = np.concatenate([plane[None], given[planes:]])[None] if len(given) > planes else plane[None, None]
+        result[:] = apply_in_tiles(of_one, alone, tiling, device, told)[0, 0]
     return found
 
 
