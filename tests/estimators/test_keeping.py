@@ -74,6 +74,12 @@ def test_few_records_have_fewer_neighbours():
     )
 
 
+@pytest.mark.parametrize("keep", ["neighbours", "distances"])
+def test_there_may_be_fewer_records_than_numbers_of_the_code(keep):
+    few = np.random.default_rng(0).normal(size=(3, 6))
+    assert fitted(few, keep=keep, latent_dim=5, max_epochs=2).transform(few).shape == (3, 5)
+
+
 def test_wide_records_are_compared_by_their_components():
     wide = np.random.default_rng(0).normal(size=(60, 1500)).astype(np.float32)
     assert np.isfinite(fitted(wide, keep="neighbours", max_epochs=1).transform(wide)).all()

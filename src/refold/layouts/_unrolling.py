@@ -81,4 +81,6 @@ def _placed_by(squares: Array, landmarks: Array, dimensions: int) -> NDArray[np.
     roots = np.sqrt(np.maximum(values[first], 1e-12))
     places = -0.5 * (squares - usual[:, None]).T @ (vectors[:, first] / roots)
     places -= places.mean(0)
-    return np.asarray(places / max(float(places.std()), 1e-12), np.float32)
+    places /= max(float(places.std()), 1e-12)
+    lacking = dimensions - places.shape[1]  # so few records span fewer dimensions
+    return np.pad(places, [(0, 0), (0, lacking)]).astype(np.float32)
