@@ -11,19 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from refold.data import LUMINANCE
 from refold.objectives import Corruption, Either, Watermark, numpy_generator
-from refold.train import UNIT, DrawExamples, Examples, changed, noise_of_many_levels, with_known
+from refold.train import UNIT, DrawExamples, Examples, mark_weights, noise_of_many_levels, with_known
 
 Draw = Callable[[torch.Generator], Any]
 
 _USUAL_GREY = 0.6  # share of grey crops that are the usual mixture of colours
 _LEVELS = 255  # marked pictures are rounded to them, or marks would be known by values between
 _WHOLE, _ANYWHERE = 0.15, 0.15  # share of examples without a mark, and of others that are cut anywhere
-_RIM, _RIM_COUNTS = 7, 0.2  # pixels across which the surroundings of marks count too, and how much
 _PREFETCHED = 4  # batches a worker
 _MOST_SEED = 1 << 62
 
@@ -207,9 +205,7 @@ def with_marks(crops: PhotoStack, kinds: Either | Watermark, large: int, side: i
         whole = (crops(count, _on(place.device, generator)) * _LEVELS).round() / _LEVELS
         laid = next(marks).to(place.device, non_blocking=True).permute(0, 3, 1, 2).float() / _LEVELS
         damaged = _blended(whole, laid[:, 3:], laid[:, :3])
-        inside = changed(whole, damaged).float()
-        around = functional.max_pool2d(inside, _RIM, stride=1, padding=_RIM // 2)
-        return Examples(whole, damaged, torch.maximum(inside, _RIM_COUNTS * around))
+        return Examples(whole, damaged, mark_weights(whole, damaged))
 
     return draw
 

@@ -34,7 +34,7 @@ from refold.train._inference import apply_in_blocks
 from refold.train._listeners import Listener, ProgressBar
 from refold.train._loop import train
 from refold.train._machine import Machine, this_machine
-from refold.train._marked_examples import changed, marked_examples
+from refold.train._marked_examples import mark_weights, marked_examples
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
@@ -81,7 +81,6 @@ __all__ = [
     "apply_in_blocks",
     "apply_in_tiles",
     "area_means",
-    "changed",
     "changed_pixels",
     "choose_device",
     "damaged_examples",
@@ -91,6 +90,7 @@ __all__ = [
     "hidden_blocks",
     "lost_pixels",
     "make_optimizer",
+    "mark_weights",
     "marked_examples",
     "measured",
     "noise_of_many_levels",

@@ -38,7 +38,7 @@ def marked_examples(crops: Crops, corruption: Corruption, side: int, whole: floa
         damaged[stay] = clean[stay]
         cuts = [_cut(one, other, side, generator) for one, other in zip(clean, damaged, strict=True)]
         clean, damaged = (torch.stack(each) for each in zip(*cuts, strict=True))
-        return Examples(clean, damaged, _weights(clean, damaged))
+        return Examples(clean, damaged, mark_weights(clean, damaged))
 
     return draw
 
@@ -67,8 +67,11 @@ def changed(clean: Tensor, damaged: Tensor) -> Tensor:
     return (damaged - clean).abs().amax(1, keepdim=True) > CHANGED
 
 
-def _weights(clean: Tensor, damaged: Tensor) -> Tensor:
-    """Return how much pixels count: all others are kept anyway, and would hold the network at doing nothing."""
+def mark_weights(clean: Tensor, damaged: Tensor) -> Tensor:
+    """Return how much pixels (B, 1, H, W) count, 0 to 1: those of marks and of their rims.
+
+    All others are kept anyway, and would hold the network at doing nothing.
+    """
     inside = changed(clean, damaged).to(clean.dtype)
     around = functional.max_pool2d(inside, _RIM, stride=1, padding=_RIM // 2)
     return torch.maximum(inside, _RIM_COUNTS * around)
