@@ -426,32 +426,41 @@ def plot(
         Path, typer.Option("--output", "-o", help="Ends in .png, .pdf, .svg, or .html for a whole page.")
     ],
     kind: Annotated[
-        str, typer.Option(metavar="codes|rebuilt|history", help="Which picture; a page holds them all.")
+        str,
+        typer.Option(
+            metavar="codes|map|rebuilt|history",
+            help="Which picture; a page holds all of them, but 'map' is a page of its own.",
+        ),
     ] = "codes",
     colour: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--colour",
             "--color",
             metavar="COLUMN",
-            help="Colour points by a column of the table, by an array (file.npz::y), by 'folder', or by 'error'.",
+            help="Colour points by a column of the table, by an array (file.npz::y), by 'folder', or by 'error'; "
+            "the page of the map takes several.",
         ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw a model at work on data.
 
-    Pictures are the map of codes, records before and after, and the course of training.
+    Pictures are the map of codes, records before and after, and the course of training. The page of the map fills
+    the window: it moves, turns, colours points by any column, shows the record under the pointer, and saves what is
+    drawn around as a Parquet file.
 
     \b
     Examples:
+      refold plot digits.safetensors mnist.npz::x_test -o map.html --kind map --colour mnist.npz::y_test
+      refold plot digits.safetensors mnist.npz::x_test -o map.pdf --kind map --colour mnist.npz::y_test
       refold plot digits.safetensors mnist.npz::x_test -o digits.html --colour mnist.npz::y_test
       refold plot people.safetensors people.csv -o rebuilt.png --kind rebuilt
     """
     with plain_errors():
         from refold.cli._drawing import draw
 
-        draw(model, data, output, kind, colour)
+        draw(model, data, output, kind, colour or [])
         if not quiet:
             say(f"wrote {output}")
 

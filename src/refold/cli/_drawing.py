@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from refold._errors import DataError, ParameterError, nearest
-from refold.cli._commands import as_labels, column_of, load_autoencoder, open_data
+from refold._errors import ParameterError, nearest
+from refold.cli._colouring import colours_of
+from refold.cli._commands import load_autoencoder, open_data
+from refold.cli._mapping import map_figure, map_page
 from refold.data import Source
 from refold.estimators import Autoencoder, PCABaseline
 from refold.plots import (
@@ -23,6 +25,7 @@ from refold.plots import (
     reconstruction_grid,
     save_figure,
     table_reconstruction,
+    write_map,
     write_page,
 )
 
@@ -36,10 +39,11 @@ _LARGEST_THUMBNAIL = 64
 _MOST_ROWS = 2_000
 
 
-def draw(model_path: Path, data: str, output: Path, kind: str, colour: str | None) -> None:
-    """Write one picture, or the page that holds them all."""
+def draw(model_path: Path, data: str, output: Path, kind: str, colours: Sequence[str]) -> None:
+    """Write one picture, or the page that holds them all, or the page of the map."""
     drawers: dict[str, Callable[[Autoencoder, Source, str | None], Figure]] = {
         "codes": _draw_codes,
+        "map": _draw_map,
         "rebuilt": _draw_rebuilt,
         "history": _draw_history,
     }
@@ -47,9 +51,15 @@ def draw(model_path: Path, data: str, output: Path, kind: str, colour: str | Non
         raise ParameterError(
             f"--kind {kind!r} is not known{nearest(kind, drawers)}; allowed are {', '.join(drawers)}"
         )
+    is_page = output.suffix.lower() in (".html", ".htm")
+    if len(colours) > 1 and not (is_page and kind == "map"):
+        raise ParameterError("--colour is given more than once; only the page of --kind map takes several")
     model = load_autoencoder(model_path)
     source = open_data(data, True, model.image_size)
-    if output.suffix.lower() in (".html", ".htm"):
+    colour = colours[0] if colours else None
+    if is_page and kind == "map":
+        write_map(map_page(model, source, colours, model_path.stem, thumbnails(source)), output)
+    elif is_page:
         write_page(_page(model, source, colour, model_path.stem), output)
     else:
         save_figure(drawers[kind](model, source, colour), output)
@@ -61,7 +71,7 @@ def _page(model: Autoencoder, source: Source, colour: str | None, name: str) -> 
         TurningScatter(
             f"Every record in {min(size, 3)} numbers" if size <= 3 else f"The first 3 of {size} numbers",
             model.transform(source),
-            _colours(model, source, colour),
+            colours_of(model, source, colour),
             list(source.names) or None,
             thumbnails(source),
             f"Drag to {'turn' if size > 2 else 'move'}, scroll to come nearer, point at a record to see it.",
@@ -86,8 +96,12 @@ def _numbers(model: Autoencoder, source: Source) -> NumbersTable:
 
 def _draw_codes(model: Autoencoder, source: Source, colour: str | None) -> "Figure":
     return latent_scatter(
-        model.transform(source), colours=_colours(model, source, colour), thumbnails=thumbnails(source)
+        model.transform(source), colours=colours_of(model, source, colour), thumbnails=thumbnails(source)
     )
+
+
+def _draw_map(model: Autoencoder, source: Source, colour: str | None) -> "Figure":
+    return map_figure(model, source, colour, thumbnails(source))
 
 
 def _draw_history(model: Autoencoder, source: Source, colour: str | None) -> "Figure":
@@ -145,28 +159,3 @@ def thumbnails(source: Source) -> Array | None:
 def _to_bytes(pictures: Array) -> Array:
     low, high = float(np.nanmin(pictures)), float(np.nanmax(pictures))
     return np.nan_to_num((pictures - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
-
-
-def _colours(model: Autoencoder, source: Source, colour: str | None) -> Array | None:
-    if colour is None:
-        return None
-    if colour == "error":
-        return model.reconstruction_error(source)
-    if colour == "folder" and source.names:
-        return np.array([str(Path(name).parent) for name in source.names])
-    labels = _array_of_labels(colour) if "::" in colour else as_labels(column_of(source, colour))
-    if len(labels) != source.size:
-        raise DataError(
-            f"--colour {colour!r} has {len(labels)} values for {source.size} records; they must be as many"
-        )
-    return labels
-
-
-def _array_of_labels(text: str) -> Array:
-    path, _, member = text.partition("::")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            labels: Array = arrays[member]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"--colour {text!r} cannot be read: {error}") from error
-    return labels if labels.dtype.kind != "u" and labels.dtype.kind != "i" else labels.astype(str)

@@ -16,6 +16,7 @@ from refold.plots._detection import (
 from refold.plots._grid import reconstruction_grid
 from refold.plots._latent import latent_scatter
 from refold.plots._losses import loss_curves
+from refold.plots._map_page import MapPage, write_map
 from refold.plots._numbers import NumbersTable
 from refold.plots._page import Page, write_page
 from refold.plots._pictures import Animation, Pictures
@@ -30,6 +31,7 @@ __all__ = [
     "CameraReport",
     "DetectionReport",
     "FigureSection",
+    "MapPage",
     "NumbersTable",
     "Page",
     "Pictures",
@@ -50,5 +52,6 @@ __all__ = [
     "score_histogram",
     "series_page",
     "table_reconstruction",
+    "write_map",
     "write_page",
 ]

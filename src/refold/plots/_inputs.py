@@ -79,7 +79,7 @@ def read_colours(colours: Sequence[Any] | Array | None, count: int) -> Colouring
     if array.ndim != 1:
         raise DataError(f"got colours of shape {array.shape}; give one number or one name per code")
     if array.dtype.kind in "iuf" and not _few_whole_numbers(array):
-        return _gradient(array.astype(np.float64))
+        return as_gradient(array.astype(np.float64))
     return _categories([_name(value) for value in array.tolist()])
 
 
@@ -88,7 +88,8 @@ def _few_whole_numbers(array: Array) -> bool:
     return len(known) <= MOST_CATEGORIES and bool(np.all(known == np.floor(known)))
 
 
-def _gradient(values: npt.NDArray[np.float64]) -> Gradient:
+def as_gradient(values: npt.NDArray[np.float64]) -> Gradient:
+    """Return numbers as shares of their range; at least one of them is finite."""
     known = values[np.isfinite(values)]
     low, high = float(known.min()), float(known.max())
     share = (values / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.where(np.isnan(values), np.nan, 0.5)

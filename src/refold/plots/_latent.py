@@ -1,5 +1,6 @@
 """The map of the codes: one, two or three numbers per sample."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,10 @@ _RASTER_FROM = 1_500
 _MAP_WIDTH, _MAP_HEIGHT = 5.2, 4.5
 _MARGIN, _BOTTOM = 0.72, 0.64
 _LETTER_INCHES = 0.085
+_SMALL_LETTER_INCHES = 0.057
+_LINE_INCHES = 0.14
+_CELL_INCHES = 0.08
+_LAYERS = 1.5
 _LONGEST_NAME = 26
 _THUMBNAIL_INCHES = 0.3
 _FLATTEST = 8.0
@@ -38,15 +43,16 @@ class _Sheet:
     left: float
     right: float
     top: float
+    bottom: float = _BOTTOM
 
     @property
     def size(self) -> tuple[float, float]:
-        return self.left + _MAP_WIDTH + self.right, self.top + _MAP_HEIGHT + _BOTTOM
+        return self.left + _MAP_WIDTH + self.right, self.top + _MAP_HEIGHT + self.bottom
 
     def share(self, left: float, bottom: float, wide: float, tall: float) -> tuple[float, float, float, float]:
         """Return a rectangle given in inches from the map's lower left corner in shares of the figure."""
         width, height = self.size
-        return (self.left + left) / width, (_BOTTOM + bottom) / height, wide / width, tall / height
+        return (self.left + left) / width, (self.bottom + bottom) / height, wide / width, tall / height
 
     @property
     def map(self) -> tuple[float, float, float, float]:
@@ -59,6 +65,7 @@ def latent_scatter(
     colours: Sequence[Any] | Array | None = None,
     thumbnails: npt.ArrayLike | None = None,
     title: str = "",
+    caption: str = "",
 ) -> Figure:
     """Draw the codes of samples as a map.
 
@@ -75,6 +82,8 @@ def latent_scatter(
         uint8, or floats in 0..1. On a 2-D map as many as fit without touching are drawn on their points.
     title : str, default=""
         Title of the figure.
+    caption : str, default=""
+        Written small under the figure.
 
     Returns
     -------
@@ -97,9 +106,10 @@ def latent_scatter(
     points = read_codes(codes)
     colouring = read_colours(colours, len(points))
     pictures = _read_thumbnails(thumbnails, len(points))
-    sheet = _plan_sheet(points, colouring, title)
-    figure = blank(*sheet.size, title)
     shown = _drawing_order(len(points))
+    remarks = " ".join(filter(None, (caption, _what_is_left_out(points, len(shown)))))
+    sheet, lines = _plan_sheet(points, colouring, title, remarks)
+    figure = blank(*sheet.size, title)
     if points.shape[1] == 1:
         _draw_line(figure.add_axes(sheet.map), points[:, 0], colouring, shown)
     elif points.shape[1] == 2:
@@ -110,7 +120,8 @@ def latent_scatter(
         _add_legend(figure, sheet, colouring)
     elif isinstance(colouring, Gradient):
         _add_colour_bar(figure, sheet, colouring)
-    _tell_what_is_left_out(figure, points, len(shown))
+    if lines:
+        note(figure, "\n".join(lines))
     return figure
 
 
@@ -127,31 +138,32 @@ def _drawing_order(count: int) -> npt.NDArray[np.intp]:
     return np.random.default_rng(0).permutation(count)[:MOST_POINTS]
 
 
-def _tell_what_is_left_out(figure: Figure, points: Array, shown: int) -> None:
+def _what_is_left_out(points: Array, shown: int) -> str:
     count, width = points.shape
     remarks = []
     if shown < count:
         remarks.append(f"{shown:,} of {count:,} points, chosen at random")
     if width > 3:
         remarks.append(f"the first 3 of {width} numbers")
-    if remarks:
-        note(figure, "Shown: " + "; ".join(remarks) + ".")
+    return "Shown: " + "; ".join(remarks) + "." if remarks else ""
 
 
-def _plan_sheet(points: Array, colouring: Colouring, title: str) -> _Sheet:
+def _plan_sheet(points: Array, colouring: Colouring, title: str, remarks: str) -> tuple[_Sheet, list[str]]:
+    """Return the sheet, and the remarks in lines that fit under it."""
     left, right = _MARGIN, 0.25
     if isinstance(colouring, Categories):
         longest = _LETTER_INCHES * max(len(shortened(name, _LONGEST_NAME)) for name in colouring.names)
         left, right = (longest + 0.4, right) if points.shape[1] == 1 else (left, longest + 0.65)
     elif isinstance(colouring, Gradient):
         right = 1.2
-    return _Sheet(left, right, head_room(title))
+    lines = textwrap.wrap(remarks, int((left + _MAP_WIDTH + right) / _SMALL_LETTER_INCHES))
+    return _Sheet(left, right, head_room(title), _BOTTOM + _LINE_INCHES * len(lines)), lines
 
 
 def _dots(count: int) -> dict[str, Any]:
     """Size and strength of a dot: many are small and thin, few are large and full."""
     return {
-        "s": float(np.clip(1_500 / np.sqrt(count) / 2, 1.6, 46)),
+        "s": float(np.clip(24 * (1_000 / count) ** 0.75, 0.8, 46)),
         "alpha": float(np.clip(14 / count**0.3, 0.45, 0.9)),
         "linewidths": 0,
         "rasterized": count > _RASTER_FROM,
@@ -182,10 +194,23 @@ def _marker(number: int, categories: Categories) -> str:
     return "^" if len(HUES) <= number and categories.hues[number] != GREY else "o"
 
 
-def _scatter(axes: Axes, places: Sequence[Array], colouring: Colouring, shown: Array) -> None:
+def _scatter(
+    axes: Axes, places: Sequence[Array], colouring: Colouring, shown: Array, strengths: Array | None = None
+) -> None:
     """Draw dots at `places` (one array per axis), one call per marker so that classes stay mixed."""
     for members, look in _layers(colouring, shown):
-        axes.scatter(*(place[members] for place in places), **_dots(len(shown)), **look)
+        dots = _dots(len(shown)) | ({} if strengths is None else {"alpha": strengths[members]})
+        axes.scatter(*(place[members] for place in places), **dots, **look)
+
+
+def _strengths(points: Array, shown: Array, limits: Array) -> Array:
+    """Return how opaque each dot is: the thinner, the more of them lie on its place, so that the crowd shows."""
+    cells = np.array([_MAP_WIDTH, _MAP_HEIGHT]) / _CELL_INCHES
+    places = ((points - limits[:, 0]) / (limits[:, 1] - limits[:, 0]) * cells).astype(np.intp)
+    numbers = places[:, 0] + places[:, 1] * (int(cells[0]) + 1)
+    crowd = np.bincount(numbers[shown], minlength=numbers.max() + 1)[numbers]
+    area = np.pi / 4 * _dots(len(shown))["s"] / 72**2
+    return np.asarray(np.clip(_LAYERS * _CELL_INCHES**2 / np.maximum(crowd * area, 1e-12), 0.15, 0.9))
 
 
 def _layers(colouring: Colouring, shown: Array) -> list[tuple[Array, dict[str, Any]]]:
@@ -229,7 +254,7 @@ def _draw_map(
 ) -> None:
     limits = _limits(points)
     axes.set(xlim=limits[0], ylim=limits[1])
-    _scatter(axes, (points[:, 0], points[:, 1]), colouring, shown)
+    _scatter(axes, (points[:, 0], points[:, 1]), colouring, shown, _strengths(points, shown, limits))
     dress(axes, "number 1", "number 2")
     if pictures is not None:
         _lay_thumbnails(axes, points, pictures, limits, _edge_colours(colouring, len(points)))

@@ -61,15 +61,15 @@ def write_page(page: Page, path: str | os.PathLike[str]) -> None:
 
 
 def _document(page: Page) -> str:
-    script = _own_file("_turning_scatter.js") if _has_cloud(page) else ""
+    script = own_file("_turning_scatter.js") if _has_cloud(page) else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">
+<meta http-equiv="Content-Security-Policy" content="{policy(script)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escaped(page.title)}</title>
-<style>{_own_file("_page.css")}</style>
+<style>{own_file("_page.css")}</style>
 </head>
 <body>
 <header><div>
@@ -90,11 +90,12 @@ def _has_cloud(page: Page) -> bool:
     return any(isinstance(section, TurningScatter) for section in page.sections)
 
 
-def _own_file(name: str) -> str:
+def own_file(name: str) -> str:
+    """Return the text of a file that lies beside this one."""
     return files("refold.plots").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(script: str) -> str:
+def policy(script: str) -> str:
     """Allow the page's own script by its hash and no other, pictures inside the file, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if script else "'none'"

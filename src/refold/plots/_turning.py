@@ -23,7 +23,7 @@ from refold.plots._look import BLUE, GREY
 from refold.plots._markup import base64_text, caption_line, data_uri, json_in_script, png
 
 _STEPS = 64
-_SHEET_DOTS = 24_000_000
+_SHEET_DOTS = 24_000_000  # a telephone can hold as many at once
 _LARGEST_TILE = 96
 _IN_REACH = 99.5
 
@@ -92,7 +92,7 @@ class TurningScatter:
             "flat": codes.shape[1] < 3,
             "tile": tile,
             **_pack_places(codes),
-            **_pack_colours(colouring, len(codes)),
+            **pack_colours(colouring, len(codes)),
             **_pack_labels(self._shown_labels(colouring, len(codes))),
         }
 
@@ -111,23 +111,23 @@ class TurningScatter:
     def _sprite(self) -> tuple[str, dict[str, int] | None]:
         if self.thumbnails is None:
             return "data:,", None
-        tiles = _shrunk(read_pictures(self.thumbnails, "thumbnails"))
+        tiles = shrunk(read_pictures(self.thumbnails, "thumbnails"), _SHEET_DOTS)
         across = int(np.ceil(np.sqrt(len(tiles) * tiles.shape[1] / tiles.shape[2])))
         tile = {"width": tiles.shape[2], "height": tiles.shape[1], "across": across}
-        return data_uri("image/png", png(_sheet(tiles, across))), tile
+        return data_uri("image/png", png(sheet_of(tiles, across))), tile
 
 
-def _shrunk(pictures: Array) -> Array:
-    """Shrink thumbnails so that a telephone can hold all of them at once."""
+def shrunk(pictures: Array, most_dots: int) -> Array:
+    """Return thumbnails made so small that all of them have at most `most_dots` pixels."""
     count, height, width = pictures.shape[:3]
-    factor = min(1.0, _LARGEST_TILE / max(height, width), (_SHEET_DOTS / (count * height * width)) ** 0.5)
+    factor = min(1.0, _LARGEST_TILE / max(height, width), (most_dots / (count * height * width)) ** 0.5)
     if factor == 1.0:
         return pictures
     size = max(1, int(width * factor)), max(1, int(height * factor))
     return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BOX)) for p in pictures])
 
 
-def _sheet(tiles: Array, across: int) -> Array:
+def sheet_of(tiles: Array, across: int) -> Array:
     """Return one picture with all tiles, row by row from the top left."""
     down = -(-len(tiles) // across)
     full = np.zeros((down * across, *tiles.shape[1:]), dtype=np.uint8)
@@ -176,7 +176,8 @@ def _axes(width: int) -> list[dict[str, Any]]:
     return [{"name": name, "from": corner, "to": end} for name, end in list(ends.items())[:width]]
 
 
-def _pack_colours(colouring: Colouring, count: int) -> dict[str, Any]:
+def pack_colours(colouring: Colouring, count: int) -> dict[str, Any]:
+    """Return the kind of every point as base64 bytes, a colour per kind, and a legend or the ends of a scale."""
     if isinstance(colouring, Categories):
         return _pack_classes(colouring)
     if isinstance(colouring, Gradient):
