@@ -1,6 +1,7 @@
 """The program as its users meet it: files in, files out, sentences when something is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_generate_makes_as_many_as_asked(tmp_path):
     np.testing.assert_array_equal(first, np.load(tmp_path / "again.npy"))
 
 
-@pytest.mark.parametrize("kind", ["codes", "rebuilt", "history"])
+@pytest.mark.parametrize("kind", ["codes", "map", "rebuilt", "history"])
 def test_plot_draws_every_kind(model, people, tmp_path, kind):
     run("plot", model, people, "-o", tmp_path / "p.png", "--kind", kind, "--quiet")
     assert size_of(tmp_path / "p.png")[0] > 300
@@ -131,6 +132,32 @@ def test_plot_draws_every_kind(model, people, tmp_path, kind):
 def test_plot_writes_a_page(model, people, tmp_path, colour):
     run("plot", model, people, "-o", tmp_path / "p.html", "--colour", colour)
     assert "<html" in (tmp_path / "p.html").read_text()
+
+
+def map_data(path) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"))[1])
+
+
+def test_the_map_of_a_table_is_coloured_by_every_column(model, people, tmp_path):
+    np.savez(tmp_path / "more.npz", group=np.arange(60) % 3, error=np.arange(60))
+    colours = [f"{tmp_path}/more.npz::group", "city", f"{tmp_path}/more.npz::error"]
+    options = [word for colour in colours for word in ("--colour", colour)]
+    run("plot", model, people, "-o", tmp_path / "m.html", "--kind", "map", *options, "--quiet")
+    names = [column["name"] for column in map_data(tmp_path / "m.html")["columns"]]
+    assert names == ["group", "city", colours[2], "id", "age", "member", "since", "error"]
+    assert "trustworthiness" in (tmp_path / "m.html").read_text(encoding="utf-8")
+    run("plot", model, people, "-o", tmp_path / "m.html", "--kind", "map", "--quiet")
+    columns = map_data(tmp_path / "m.html")["columns"]
+    assert [column["name"] for column in columns] == ["id", "age", "city", "member", "since", "error"]
+
+
+def test_the_map_of_pictures_holds_them_and_their_folders(pictures, tmp_path):
+    run("fit", pictures, "-o", tmp_path / "p.safetensors", *QUICK)
+    run("plot", tmp_path / "p.safetensors", pictures, "-o", tmp_path / "m.html", "--kind", "map", "--quiet")
+    data = map_data(tmp_path / "m.html")
+    assert [column["name"] for column in data["columns"]] == ["folder", "error"]
+    assert (data["tile"]["width"], data["tile"]["height"]) == (12, 9)
+    assert data["labels"]["kind"] == "text"
 
 
 def test_plot_of_pictures_coloured_by_folder(pictures, tmp_path):
@@ -169,6 +196,16 @@ def test_info_describes_models_and_data(model, people, pictures):
         (["generate", "people.safetensors", "-o", "x.csv"], 2, "variational"),
         (["plot", "people.safetensors", "people.csv", "-o", "x.bmp"], 2, ".png"),
         (["plot", "people.safetensors", "people.csv", "-o", "x.png", "--kind", "code"], 2, "did you mean 'codes'"),
+        (
+            ["plot", "people.safetensors", "people.csv", "-o", "x.html", "--kind", "map", "--colour", "cty"],
+            1,
+            "'cty'",
+        ),
+        (
+            ["plot", "people.safetensors", "people.csv", "-o", "x.html", "--colour", "city", "--colour", "age"],
+            2,
+            "only the page of --kind map",
+        ),
         (["info", "absent.safetensors"], 1, "absent.safetensors"),
     ],
 )

@@ -111,6 +111,30 @@ def test_thumbnails_never_touch_and_stand_on_their_points(rng):
         assert apart.max(axis=1).min() > 1
 
 
+def test_dots_of_a_crowd_are_thinner_than_lone_ones(rng):
+    codes = np.vstack([rng.normal(scale=0.02, size=(20_000, 2)), [[3.0, 3.0], [-3.0, -3.0]]])
+    dots = latent_scatter(codes).axes[0].collections[0]
+    strengths = {
+        tuple(place): alpha for place, alpha in zip(dots.get_offsets().tolist(), dots.get_alpha(), strict=True)
+    }
+    assert strengths[3.0, 3.0] == strengths[-3.0, -3.0] == max(strengths.values()) > 0.8
+    assert np.median(list(strengths.values())) < 0.3
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_a_caption_is_written_whole_under_the_map(width, rng):
+    caption = "What it keeps of the $data$: " + "trustworthiness 0.9, " * 12
+    figure = latent_scatter(rng.normal(size=(50, width)), caption=caption)
+    remark = next(text for text in figure.texts if "What it keeps" in text.get_text())
+    assert " ".join(remark.get_text().replace("\\$", "$").split()).startswith(caption.strip())
+    assert ("first 3 of 4" in remark.get_text()) == (width == 4)
+    figure.canvas.draw()
+    box = remark.get_window_extent()
+    assert min(box.x0, box.y0) >= 0 and box.x1 <= figure.bbox.width
+    if width < 3:
+        assert box.y1 <= figure.axes[0].xaxis.label.get_window_extent().y0
+
+
 @pytest.mark.parametrize(
     ("codes", "more", "words"),
     [

@@ -29,7 +29,8 @@ def map_page(
     width = codes.shape[1]
     lead = f"{source.size:,} records in {width} number{'s' * (width > 1)}. {_quality(model, source, codes)}"
     columns = known_columns(model, source, colours)
-    return MapPage(name, lead.strip(), codes, columns, list(source.names) or None, thumbnails)
+    first = next(iter(columns)) if colours else None
+    return MapPage(name, lead.strip(), codes, columns, list(source.names) or None, thumbnails, first)
 
 
 def map_figure(model: Autoencoder, source: Source, colour: str | None, thumbnails: Array | None) -> "Figure":

@@ -97,7 +97,8 @@ class MapColumn:
     def _said(self, value: float) -> str:
         if self.kind in ("date", "time"):
             return _moment(value * (_DAY if self.kind == "date" else 1))
-        return str(int(value)) if value.is_integer() and abs(value) < 1e7 else f"{value:.4g}"
+        rounded = round(value) if self.kind == "whole" or abs(value) >= 1e3 else value
+        return f"{rounded:.0f}" if float(rounded).is_integer() and abs(value) < 1e7 else f"{value:.4g}"
 
 
 def _moment(microseconds: float) -> str:

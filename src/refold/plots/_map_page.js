@@ -5,7 +5,6 @@ const TURNS_PER_MILLISECOND = 0.00016;
 const ZOOM = { least: 0.3, most: 4000 };
 const MOST_LINES = 14;
 const IN_STRIP = 60;
-const OPEN_SHEETS = 24;
 
 function add(parent, tag, className = "", text = undefined) {
   const element = document.createElement(tag);
@@ -49,43 +48,6 @@ function slider(parent, name, least, most, act) {
 
 const counted = (number) => number.toLocaleString("en");
 const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-
-// ---------------------------------------------------------------- thumbnails
-
-// Sheets are opened when one of their pictures is wanted; only some stay open.
-function thumbnailsOf(tile) {
-  if (!tile) return null;
-  const open = new Map();
-  const sheet = (number) => {
-    const known = open.get(number) || decode(number);
-    open.delete(number);
-    open.set(number, known);
-    if (open.size > OPEN_SHEETS) open.delete(open.keys().next().value);
-    return known;
-  };
-  async function decode(number) {
-    const image = new Image();
-    image.src = kept(`sheet-${number}`);
-    await image.decode();
-    return image;
-  }
-  return {
-    draw(canvas, i, side) {
-      const larger = Math.max(1, Math.floor(side / Math.max(tile.width, tile.height)));
-      const [width, height] = [tile.width * larger, tile.height * larger];
-      [canvas.width, canvas.height] = [width, height];
-      canvas.dataset.record = i;
-      const within = i % tile.sheet;
-      const [x, y] = [(within % tile.across) * tile.width, Math.floor(within / tile.across) * tile.height];
-      sheet(Math.floor(i / tile.sheet)).then((image) => {
-        if (canvas.dataset.record !== String(i)) return;
-        const pen = canvas.getContext("2d");
-        pen.imageSmoothingEnabled = false;
-        pen.drawImage(image, x, y, tile.width, tile.height, 0, 0, width, height);
-      });
-    },
-  };
-}
 
 // ---------------------------------------------------------------- what is under the pointer
 
@@ -245,6 +207,7 @@ function listen(stage, { move, turn, zoom, hover, click, lasso, key }) {
 }
 
 function drawWay(canvas, way, density) {
+  canvas.hidden = way.length < 2; // what is not seen is not laid over the rest
   const pen = canvas.getContext("2d");
   pen.setTransform(density, 0, 0, density, 0, 0);
   pen.clearRect(0, 0, canvas.width, canvas.height);
@@ -350,7 +313,8 @@ function openMap() {
   stage.tabIndex = 0;
   stage.setAttribute("role", "application");
   stage.setAttribute("aria-label", `Map of ${counted(data.count)} records. Arrow keys move or turn, plus and minus zoom, A chooses all, Escape none.`);
-  const [frame, first, over] = [add(stage, "canvas"), add(stage, "canvas"), add(stage, "canvas", "over")];
+  const [frame, first, album, over] = ["", "", "over", "over"].map((name) => add(stage, "canvas", name));
+  over.hidden = true;
   const showTip = addTip(stage, data, thumbnails);
   const side = add(main, "aside");
 
@@ -372,7 +336,7 @@ function openMap() {
   const view = { ...start(), size: 1, strength: 1 };
   let [colour, canvas, paint] = [null, first, null];
   let [pointed, pinned, pointer, chosen, lassoing, turning, last, asked] = [-1, false, null, [], false, false, 0, false];
-  let [eye, seen, dirty] = [null, null, true];
+  let [eye, seen, dirty, shelf, pictureAt] = [null, null, true, null, () => -1];
 
   // A picture is painted when something has changed, and at no other time.
   function ask() {
@@ -400,19 +364,25 @@ function openMap() {
     }
     if (!stage.clientWidth || !stage.clientHeight) return;
     if (dirty) draw();
-    if (pointer && !pinned) pointed = nearest(sighted(), points, ...pointer);
+    if (pointer && !pinned) pointed = recordAt(...pointer);
     showPointed();
   }
   function draw() {
     dirty = false;
     eye = look();
-    [frame, canvas, over].forEach((one) => {
+    [frame, canvas, album, over].forEach((one) => {
       const [width, height] = [Math.round(eye.width * eye.density), Math.round(eye.height * eye.density)];
       if (one.width !== width) one.width = width;
       if (one.height !== height) one.height = height;
     });
     drawFrame(frame, eye, axes, points.cloud);
     paint(eye, paint.byHand ? sighted() : null);
+    album.hidden = !shelf;
+    pictureAt = drawPictures(album, eye, shelf && sighted(), points, thumbnails, shelf);
+  }
+  function recordAt(x, y, within) {
+    const pictured = pictureAt(x, y);
+    return pictured < 0 ? nearest(sighted(), points, x, y, within) : pictured;
   }
   function showPointed() {
     if (pointed >= 0 && points.hidden.has(points.kinds[pointed])) pointed = -1;
@@ -490,6 +460,12 @@ function openMap() {
     lassoButton.setAttribute("aria-pressed", String(on));
     stage.classList.toggle("lassoing", on);
   }
+  const picturesButton = button(tools, "", "Pictures", "Show pictures of some records at their points (P)", () => {
+    shelf = shelf ? null : shelfOf(thumbnails, change);
+    picturesButton.setAttribute("aria-pressed", String(Boolean(shelf)));
+    change();
+  });
+  picturesButton.hidden = !thumbnails;
   function setTurning(on) {
     turning = on;
     turnButton.setAttribute("aria-pressed", String(on));
@@ -509,6 +485,7 @@ function openMap() {
     turnButton.hidden = points.cloud.flat;
     selects.forEach((one, k) => {
       one.parentElement.hidden = !axes[k];
+      one.previousElementSibling.textContent = ["To the right", points.cloud.flat ? "Upward" : "Away", "Upward"][k];
       if (axes[k]) one.value = String(data.axes.indexOf(axes[k]));
     });
   }
@@ -519,10 +496,15 @@ function openMap() {
     select(side, "Colour", options, data.columns.length ? String(first) : "", (key) => colourBy(key ? data.all[key] : null));
   }
   const legend = add(side, "div", "legend");
-  const more = add(side, "div", "more");
+  const more = add(side, "details", "more"); // always open beside a wide map
+  add(more, "summary", "", "More");
+  const narrow = matchMedia("(max-width: 760px)");
+  const unfold = () => (more.open = !narrow.matches);
+  narrow.addEventListener("change", unfold);
+  unfold();
   const names = data.axes.map(({ name }, k) => [name, String(k)]);
-  const selects = data.axes.length < 4 ? [] : ["To the right", "Up, or away", "Up in space"].map((name, k) =>
-    select(more, name, names, String(k), (key) => {
+  const selects = data.axes.length < 4 ? [] : [0, 1, 2].map((k) =>
+    select(more, "", names, String(k), (key) => {
       const wanted = data.axes[key];
       const now = axes.slice();
       if (now.includes(wanted)) now[now.indexOf(wanted)] = now[k]; // the two change places
@@ -573,12 +555,13 @@ function openMap() {
       ask();
     },
     click(x, y, within) {
-      point(nearest(sighted(), points, x, y, within));
+      point(recordAt(x, y, within));
     },
     lasso: {
       wanted: (event) => lassoing || event.shiftKey,
       draw: (way) => drawWay(over, way, eye.density),
       close(way, event) {
+        point(-1);
         const within = inside(sighted(), points, way);
         const set = new Set(within);
         if (event.altKey) choose(chosen.filter((i) => !set.has(i)));
@@ -591,6 +574,7 @@ function openMap() {
       Escape: () => (lassoing ? setLasso(false) : pinned ? point(-1) : choose([])),
       a: () => choose(shownPoints()),
       l: () => setLasso(!lassoing),
+      p: () => picturesButton.hidden || picturesButton.click(),
       t: () => turnButton.hidden || setTurning(!turning),
       d: () => spaceButton.hidden || spaceButton.click(),
       0: reset,
@@ -618,7 +602,7 @@ function addNotes(parent, data) {
     "Drag to move (in space: to turn; right button, Ctrl or two fingers to move), scroll or pinch to zoom.",
     "Point at a record to see it, click to keep it.",
     "Shift and drag around points to choose them; with Ctrl too, to add; with Alt too, to take away.",
-    "Keys: arrows, plus, minus, 0 all, L lasso, A choose all shown, D two or three numbers, T turn, / search, Escape.",
+    "Keys: arrows, plus, minus, 0 all, L lasso, A choose all shown, P pictures, D two or three numbers, T turn, / search, Escape.",
   ].forEach((text) => add(notes, "p", "", text));
   if (data.count < data.total) add(parent, "p", "note", `Shown: ${counted(data.count)} of ${counted(data.total)} records, chosen at random.`);
   if (data.leftOut.length) add(parent, "p", "note", `Left out to keep the file small: ${shortened(data.leftOut.join(", "), 200)}.`);

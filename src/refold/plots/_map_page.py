@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from refold._atomic import write_whole
-from refold._errors import ParameterError, nearest
+from refold._errors import DataError, ParameterError, nearest
 from refold.plots._inputs import Array, as_array, check_count, read_codes, read_pictures
+from refold.plots._look import MOST_CATEGORIES
 from refold.plots._map_columns import Blocks, MapColumn, read_column
 from refold.plots._markup import escaped, json_in_script, smallest_picture
 from refold.plots._page import own_file, policy
@@ -20,7 +21,7 @@ MOST_RECORDS = 300_000
 _MOST_LETTERS = 80_000_000
 _ALL_TILES = 60_000_000
 _SHEET_SIDE = 1024
-_SCRIPTS = ("_map_reading.js", "_map_painting.js", "_map_parquet.js", "_map_page.js")
+_SCRIPTS = ("_map_reading.js", "_map_painting.js", "_map_thumbnails.js", "_map_parquet.js", "_map_page.js")
 _REACH = (0.25, 99.75)
 
 
@@ -44,7 +45,7 @@ class MapPage:
     thumbnails : array-like of shape (n, H, W) or (n, H, W, C), default=None
         uint8, or floats in 0..1.
     colour : str, default=None
-        The column that colours the points at first; None takes the first one.
+        The column that colours the points at first; None takes the first one of a few classes.
 
     Raises
     ------
@@ -73,6 +74,8 @@ class MapPage:
         count = len(read_codes(self.codes))
         for name, values in self.columns.items():
             check_count(f"values of {name!r}", values, count)
+            if isinstance(values, np.ndarray) and values.ndim != 1:
+                raise DataError(f"got values of {name!r} of shape {values.shape}; give one value per code")
         if self.labels is not None:
             check_count("labels", self.labels, count)
         if self.thumbnails is not None:
@@ -180,8 +183,14 @@ def _data(page: MapPage, blocks: Blocks) -> dict[str, Any]:
         "columns": columns,
         "axes": axes,
         "leftOut": left_out,
-        "colour": page.colour,
+        "colour": page.colour or _telling(columns),
     }
+
+
+def _telling(columns: Sequence[dict[str, Any]]) -> str | None:
+    """Return the first column of a few classes, else the first one."""
+    few = (column["name"] for column in columns if 2 <= len(column["classes"]) <= MOST_CATEGORIES)
+    return next(few, columns[0]["name"] if columns else None)
 
 
 def _packed_columns(page: MapPage, blocks: Blocks) -> tuple[list[Any], list[Any], list[str]]:

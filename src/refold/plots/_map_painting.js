@@ -22,7 +22,7 @@ function openEye(view, stage, cloud, count) {
   const [ct, st, cp, sp] = [Math.cos(view.turn), Math.sin(view.turn), Math.cos(view.tilt), Math.sin(view.tilt)];
   const { width, height } = view.fitted;
   const [wide, tall] = cloud.extents;
-  const half = cloud.flat ? 0.9 * Math.min(width / 2 / wide, height / 2 / tall) : 0.35 * Math.min(width, height);
+  const half = cloud.flat ? 0.9 * Math.min(width / 2 / wide, height / 2 / tall) : 0.44 * Math.min(width, height);
   const dot = clamp(150 / count ** 0.42, 1.5, 11) * (Math.min(width, height) / 600) ** 0.5;
   return {
     right: cloud.flat ? [1, 0, 0] : [ct, 0, st],
@@ -175,10 +175,16 @@ function feeder(gl, program, points) {
   };
 }
 
+// WebGL imitated on the processor is slower than painting by hand.
+function isImitated(gl) {
+  const named = gl.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+  return /swiftshader|llvmpipe|software|basic render/i.test(renderer);
+}
+
 function paintWithWebGL(canvas, points) {
-  // WebGL imitated on the processor is slower than painting by hand.
   const gl = canvas.getContext("webgl2", { antialias: false, failIfMajorPerformanceCaveat: true });
-  const program = gl && compile(gl);
+  const program = gl && !isImitated(gl) && compile(gl);
   if (!program) return null;
   gl.useProgram(program);
   gl.enable(gl.BLEND);
