@@ -350,6 +350,18 @@ def test_the_nearest_point_is_found_and_a_lasso_takes_what_is_inside(tmp_path, w
 
 
 @needs_node
+@pytest.mark.parametrize("width", [2, 3])
+def test_places_are_the_codes_up_to_one_scale(tmp_path, width, rng):
+    codes = rng.normal(size=(50, width)) * [1, 3, 2][:width]
+    _, kept = opened(written(tmp_path, "a", "b", codes))
+    said = run_script(tmp_path, SEEN + "console.log(JSON.stringify([...cloud.places]))", kept)
+    x, y, z = np.array(json.loads(said)).reshape(50, 3).T
+    back = np.column_stack([x, y] if width == 2 else [x, -z, y])  # number 3 upward, number 2 away
+    steps, expected = back[1:] - back[0], codes[1:] - codes[0]
+    assert np.allclose(steps * (expected[0, 0] / steps[0, 0]), expected, atol=1e-4)
+
+
+@needs_node
 def test_every_code_is_placed(tmp_path):
     for codes in ([[2.0, 1.0, 3.0]], [[4.0, 4.0]] * 9, [[1e200, -1e200], [-1e200, 1e200]], [[0.0], [1e-9]]):
         _, kept = opened(written(tmp_path, "a", "b", codes))

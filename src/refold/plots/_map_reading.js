@@ -38,7 +38,7 @@ function readColumn(about) {
   const at = (i) => {
     const value = values()[i];
     if (texts) return texts()[value];
-    return Number.isNaN(value) ? null : about.kind === "truth" ? value === 1 : value;
+    return Number.isNaN(value) ? null : value;
   };
   return {
     ...about,
