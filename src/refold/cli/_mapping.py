@@ -56,7 +56,7 @@ def _quality(model: Autoencoder, source: Source, codes: Array) -> str:
 def _numbers(model: Autoencoder, source: Source, chosen: Array) -> Array:
     """Return some records as the network is asked to rebuild them, with means where nothing is known."""
     some = source.values.take(chosen) if source.frame else source.values[chosen]
-    features = np.asarray(model.features(Source(some, frame=source.frame)), np.float64)
+    features = np.asarray(model.features(Source(some, frame="pyarrow" if source.frame else None)), np.float64)
     rows = features.reshape(len(features), -1)
     rows = rows[:, ~np.isnan(rows).all(axis=0)]
     return np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
