@@ -228,3 +228,10 @@ def test_the_code_does_not_depend_on_the_number_of_threads(rows):
         assert np.allclose(model.transform(rows), codes, atol=1e-6)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_of_many_records_those_that_were_held_out_are_not_the_ones_that_the_start_looks_at():
+    rows = np.random.default_rng(0).normal(size=(51_000, 4)).astype(np.float32) * [3, 1, 1, 1]
+    model = refold.Autoencoder(latent_dim=1, hidden=[4], max_epochs=1, random_state=0).fit(rows)
+    assert len(model.held_out_) == 5_100
+    assert model.score(rows) > 0.2  # the first component of standardised columns; a start from none failed

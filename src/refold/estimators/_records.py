@@ -23,6 +23,7 @@ _MOST_SAMPLED = 5_000
 _MOST_SAMPLED_VALUES = 1 << 27
 _MOST_HELD_OUT = 100_000  # of a stream: more would not make the error surer
 _FEWEST_SAMPLED = 64
+_SAMPLING = 1  # the stream of random numbers that the sample is drawn from
 _SHARE_HELD_OUT, _SHARE_BUFFER, _SHARE_CHUNK, _SHARE_SAMPLE = 8, 4, 32, 64  # a stream's parts of the memory
 _LARGEST_BUFFER, _LARGEST_CHUNK = 1 << 27, 1 << 24  # bytes
 
@@ -202,7 +203,8 @@ def _together(moments: list[Moments], part: Array) -> Moments:
 
 def _sampled_places(size: int, most: int, held_out: Places, seed: int) -> Places:
     count = min(size, _MOST_SAMPLED, max(_FEWEST_SAMPLED, most))
-    drawn = np.sort(np.random.default_rng(seed).choice(size, count, replace=False))
+    # another stream than the one that drew the held-out records: it would draw the same ones
+    drawn = np.random.default_rng((seed, _SAMPLING)).choice(size, count, replace=False)
     return np.setdiff1d(drawn, held_out)
 
 
