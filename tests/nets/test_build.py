@@ -48,6 +48,7 @@ def specs(draw):
         normalise=draw(st.booleans()),
         variational=draw(st.booleans()),
         exact=draw(st.booleans()),
+        front=tuple(draw(st.lists(st.integers(1, 6), max_size=3))) if kind == "dense" and len(shape) > 1 else (),
     )
 
 
@@ -76,6 +77,14 @@ def test_convolutions_take_pictures_of_any_size(shape, hidden):
     hidden = default_hidden("conv", feature_shape_of(shape, ())) if hidden is None else hidden
     net = build_net(spec(kind="conv", raw_shape=shape, n_categories=(), hidden=hidden)).eval()
     assert net(torch.zeros(2, *shape)).shape == (2, *shape)
+
+
+def test_convolutions_stand_for_the_first_dense_layer_of_an_encoder():
+    net = build_net(spec(raw_shape=(28, 28), n_categories=(), hidden=(100, 30), front=(4, 8))).eval()
+    linears = [tuple(layer.weight.shape) for layer in net.encoder if isinstance(layer, nn.Linear)]
+    assert linears == [(30, 8 * 7 * 7), (2, 30)]
+    assert sum(isinstance(layer, nn.Conv2d) for layer in net.encoder) == 2
+    assert not any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in net.decoder)
 
 
 def test_the_halves_mirror_each_other():
@@ -124,6 +133,9 @@ def test_default_layers_grow_with_the_data(kind):
         {"normalise": 1},
         {"flags": [4]},
         {"flags": [-1]},
+        {"front": [2]},
+        {"front": [0], "raw_shape": [4, 4], "n_categories": []},
+        {"front": [2], "raw_shape": [4, 4], "n_categories": [], "kind": "conv"},
     ],
     ids=str,
 )

@@ -14,7 +14,7 @@ Array = NDArray[Any]
 _MOST_PLACED = 100_000  # records; of more, some are drawn
 _MOST_COLUMNS, _COMPONENTS = 1024, 256
 _SAMPLED = 5_000  # records that directions are found from
-_REACH = {"neighbours": 0.3, "distances": 0.3}  # of the pull towards a place, in deviations of all places
+_REACH = {"neighbours": 0.1, "distances": 0.3}  # of the pull towards a place, in deviations of all places
 
 
 def code_places(keep: Keep, features: Array, dimensions: int, seed: int) -> Array:

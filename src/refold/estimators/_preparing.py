@@ -18,7 +18,7 @@ from refold.data import Adapter, TableAdapter
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._records import Survey
 from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of, scale_of
-from refold.objectives import Variational, describe, parse_penalties
+from refold.objectives import Variational, describe, parse_keep, parse_penalties
 from refold.train import (
     Listener,
     Placement,
@@ -35,6 +35,7 @@ Array = NDArray[Any]
 
 _SMALLEST_SIDE_FOR_CONV = 8
 _MOST_VALUES_FOR_DENSE = 4096  # of pictures whose codes have places
+_BEFORE_DENSE, _WIDE = (32, 64), (1024, 512, 256)  # channels and layers of their networks
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
 _NOT_LEARNED_FROM = ("verbose", "track", "checkpoint", "checkpoint_seconds", "max_memory", "warm_start")
@@ -162,9 +163,11 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
     """Return the specification of a network with codes of a size, for records of which `numbers` are some."""
     shape, n_categories = adapter.shape, adapter.n_categories
     kind = _net_kind(parameters, shape)
+    to_places = _goes_to_places(parameters, shape)
     hidden = parameters.hidden
     if hidden == "auto":
-        hidden = default_hidden("dense" if kind == "custom" else kind, feature_shape_of(shape, n_categories))
+        usual = default_hidden("dense" if kind == "custom" else kind, feature_shape_of(shape, n_categories))
+        hidden = _WIDE if to_places else usual
     output = _output_activation(parameters, kind, numbers, scale)
     return NetSpec(
         kind=kind,
@@ -181,6 +184,7 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         exact=numbers.dtype == np.float64,
         shortcut=_has_shortcut(parameters, kind, hidden, output, size * prod(feature_shape_of(shape, n_categories))),
         flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
+        front=_BEFORE_DENSE if to_places and hidden else (),
     )
 
 
@@ -243,9 +247,20 @@ def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
         return "custom"
     if parameters.net != "auto":
         return parameters.net
-    if parameters.keep is not None and prod(shape) <= _MOST_VALUES_FOR_DENSE:
+    if _goes_to_places(parameters, shape):
         return "dense"  # a convolutional one of usual size does not get codes to their places
-    return "conv" if len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV else "dense"
+    return "conv" if _has_sides(shape) else "dense"
+
+
+def _goes_to_places(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> bool:
+    """Say whether the network is ours to choose and takes small pictures to places."""
+    own = parameters.encoder is not None or parameters.decoder is not None or parameters.net != "auto"
+    keeps = parse_keep(parameters.keep) is not None
+    return keeps and not own and _has_sides(shape) and prod(shape) <= _MOST_VALUES_FOR_DENSE
+
+
+def _has_sides(shape: tuple[int, ...]) -> bool:
+    return len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV
 
 
 def plan_of(

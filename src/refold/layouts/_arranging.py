@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from refold.layouts._diffusing import diffused
+
 _STEPS, _RATE, _MOMENTUM = 300, 0.3, 0.9
 _CALMING_FROM = 0.5  # share of the steps after which the rate falls to nothing
-_PUSHED = 5.0  # how strongly points are pushed apart, for each edge's pull
+_PUSHED = 10.0  # how strongly points are pushed apart, for each edge's pull
 _LANDMARKS = 64  # points that push at a step
 _SPREAD = 10.0  # deviation of the first places
 
@@ -20,7 +22,8 @@ def arranged(graph: sparse.csr_matrix, start: NDArray[Any], seed: int) -> NDArra
 
     Edges pull with the force of a Student-t kernel, and all points push, of which a few are drawn at every step. The
     forces are those of UMAP with a = b = 1 (Böhm, Berens and Kobak 2022, arXiv 2007.08902, section 4), per unit
-    of a point's edges; the points move all at once, with momentum, so that the result follows from the seed.
+    of a point's edges; the points move all at once, with momentum, so that the result follows from the seed. They
+    begin where the first places diffuse to along the graph, which settles what lies beside what at large.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def arranged(graph: sparse.csr_matrix, start: NDArray[Any], seed: int) -> NDArra
     """
     generator = torch.Generator().manual_seed(seed)
     edges = _Edges(graph)
-    places = torch.from_numpy(_scaled(start, _SPREAD))
+    places = torch.from_numpy(_scaled(diffused(graph, start), _SPREAD))
     speed = torch.zeros_like(places)
     for step in range(_STEPS):
         calm = min(1.0, (1 - step / _STEPS) / (1 - _CALMING_FROM))

@@ -10,7 +10,7 @@ from torch import nn
 
 from refold._errors import ParameterError
 from refold.nets._activations import ACTIVATIONS
-from refold.nets._conv import conv_decoder, conv_encoder
+from refold.nets._conv import conv_decoder, conv_encoder, convolutions
 from refold.nets._dense import WithShortcut, dense_decoder, dense_encoder
 from refold.nets._net import AutoencoderNet
 from refold.nets._operations import OperationCounter
@@ -50,6 +50,8 @@ class NetSpec:
         A straight linear path beside the hidden layers of a dense network.
     flags : tuple of int
         Columns in which cells were missing in training.
+    front : tuple of int
+        Channels of convolutions that take the place of the first hidden layer of a dense encoder.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class NetSpec:
     exact: bool
     shortcut: bool = False
     flags: tuple[int, ...] = ()
+    front: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a description that JSON can hold."""
@@ -178,7 +181,9 @@ def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
     make_encoder, make_decoder = _BUILDERS[kind]
     activation = ACTIVATIONS[spec.activation]
     code_size = spec.latent_dim * (2 if spec.variational else 1)
-    encoder = make_encoder(scaling.input_shape, spec.hidden, code_size, activation, spec.normalise)
+    front, encoder_input, encoder_hidden = _front(spec, scaling)
+    encoder = make_encoder(encoder_input, encoder_hidden, code_size, activation, spec.normalise)
+    encoder = nn.Sequential(*front, *encoder)
     if spec.latent_activation != "identity":
         encoder.append(ACTIVATIONS[spec.latent_activation]())
     decoder = make_decoder(scaling.feature_shape, spec.hidden, spec.latent_dim, activation, spec.normalise)
@@ -189,6 +194,14 @@ def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
         WithShortcut(encoder, sizes[0], code_size, (code_size,)),
         WithShortcut(decoder, spec.latent_dim, sizes[1], scaling.feature_shape),
     )
+
+
+def _front(spec: NetSpec, scaling: Scaling) -> tuple[list[nn.Module], tuple[int, ...], tuple[int, ...]]:
+    """Return convolutions before the encoder, and the shape and the hidden layers of what follows them."""
+    if not spec.front:
+        return [], scaling.input_shape, spec.hidden
+    layers, size = convolutions(scaling.input_shape, spec.front, ACTIVATIONS[spec.activation])
+    return layers, (size,), spec.hidden[1:]
 
 
 def _prove_shapes(net: AutoencoderNet) -> None:
@@ -227,7 +240,7 @@ def _run(half: nn.Module, inputs: torch.Tensor, name: str) -> torch.Tensor:
 
 
 def _check_bounds(spec: NetSpec) -> None:
-    whole = [*spec.raw_shape, *spec.hidden, spec.latent_dim]
+    whole = [*spec.raw_shape, *spec.hidden, *spec.front, spec.latent_dim]
     counts = [*spec.n_categories, *spec.flags]
     names = [spec.activation, spec.latent_activation, spec.output_activation]
     flags = [spec.normalise, spec.variational, spec.unit, spec.exact, spec.shortcut]
@@ -236,12 +249,13 @@ def _check_bounds(spec: NetSpec) -> None:
         and all(type(size) is int and 1 <= size <= _WIDEST_LAYER for size in whole)
         and all(type(count) is int and 0 <= count <= _WIDEST_LAYER for count in counts)
         and 1 <= len(spec.raw_shape) <= 3
-        and len(spec.hidden) <= _MOST_LAYERS
-        and prod(spec.raw_shape) * max(*spec.hidden, spec.latent_dim, 1) ** 2 <= _MOST_WEIGHTS
+        and len(spec.hidden) + len(spec.front) <= _MOST_LAYERS
+        and prod(spec.raw_shape) * max(*spec.hidden, *spec.front, spec.latent_dim, 1) ** 2 <= _MOST_WEIGHTS
         and all(type(name) is str and name in ACTIVATIONS for name in names)
         and all(type(flag) is bool for flag in flags)
         and (len(spec.raw_shape) > 1 or len(spec.n_categories) == spec.raw_shape[0])
         and all(place < spec.raw_shape[0] for place in spec.flags)
+        and (not spec.front or (spec.kind == "dense" and len(spec.raw_shape) > 1))
     )
     if not sound:
         raise ParameterError("the description of the network is out of bounds")

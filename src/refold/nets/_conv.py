@@ -49,6 +49,19 @@ def conv_encoder(
     return nn.Sequential(*layers, nn.Flatten(), CodeLayer(channels[-1] * prod(sizes[-1]), code_size))
 
 
+def convolutions(
+    input_shape: Sequence[int], channels: Sequence[int], activation: Activation
+) -> tuple[list[nn.Module], int]:
+    """Return layers from (B, C, H, W) to (B, values), each stage halving the picture, and how many values."""
+    counts = [input_shape[0], *channels]
+    sizes = stage_sizes((input_shape[1], input_shape[2]), len(channels))
+    layers: list[nn.Module] = []
+    for place, ((inner, outer), size) in enumerate(zip(pairwise(counts), sizes[:-1], strict=True)):
+        reach = 2 if place == 0 else 1  # the first sees strokes, not only their edges
+        layers += [nn.Conv2d(inner, outer, 2 * reach + 1, stride=_stride(size), padding=reach), activation()]
+    return [*layers, nn.Flatten()], counts[-1] * prod(sizes[-1])
+
+
 def conv_decoder(
     feature_shape: Sequence[int],
     hidden: Sequence[int],
