@@ -1,6 +1,7 @@
 """A logo that is known, and how it looks at a place: resampled to any size there, whole pixels or not."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,12 @@ class Logo:
         """Height and width."""
         return self.planes.shape[1], self.planes.shape[2]
 
+    @cached_property
+    def thickness(self) -> float:
+        """Pixels of its lines and areas, about."""
+        rim = np.sqrt((steps(self.planes) ** 2).sum(0)).max(0)  # of the plane in which it is clearest
+        return float(2 * self.planes[-1].sum() / max(float(rim.sum()), 1e-6))
+
     def in_grey(self) -> "Logo":
         """Return how it looks in grey."""
         tones = np.tensordot(np.array(LUMINANCE, np.float32), self.planes[:-1], 1)
@@ -89,10 +96,17 @@ class Logo:
         rows, columns = window
         down = resampling(rows, place.top, place.height, self.planes.shape[1], kind)
         across = resampling(columns, place.left, place.width, self.planes.shape[2], kind)
-        found = np.stack([(across @ (down @ plane).T).T for plane in self.planes])
+        # first across, and cut to what 8 bits hold, as programs do it
+        found = np.stack([down @ (across @ plane.T).T.clip(0, 1) for plane in self.planes])
         if place.turn:
             found = _turned(found, place, window)
         return np.asarray(found.clip(0, 1), np.float32)
+
+
+def steps(planes: Planes) -> Planes:
+    """Return the steps down and right (2, planes, H - 1, W - 1) of planes (planes, H, W)."""
+    here = planes[:, :-1, :-1]
+    return np.stack([planes[:, 1:, :-1] - here, planes[:, :-1, 1:] - here])
 
 
 def logos_of(picture: Any) -> list[Logo]:

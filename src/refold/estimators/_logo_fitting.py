@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refold.estimators._logo import KERNELS, Logo, Place, Planes, Window
-from refold.estimators._logo_search import FEW, Pyramid, middles, softened, steps
+from refold.estimators._logo import KERNELS, Logo, Place, Planes, Window, steps
+from refold.estimators._logo_search import FEW, Pyramid, middles, softened
 
 Array = NDArray[Any]
 

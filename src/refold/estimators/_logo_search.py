@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from refold.estimators._logo import Logo, Place, shrunk
+from refold.estimators._logo import Logo, Place, shrunk, steps
 
 Array = NDArray[Any]
 Planes = NDArray[np.floating[Any]]
@@ -27,6 +27,7 @@ _SMALLEST, _LARGEST = 0.045, 1.05  # widths as a share of the picture's
 _HIGHEST = 1.4  # times the picture's height
 _SEARCHED = 30  # pixels of a square logo's side in the search, to twice as many
 _FRAME = 4  # pixels around a logo in the search, both sides together
+_THINNEST, _MORE = 1.0, 1.6  # pixels of lines in the search, and times as large at most for their sake
 _TINIEST = 10  # pixels of a logo's longer side
 _EDGE = 0.03  # squared step of a logo that counts as an edge
 _INSIDE = 0.7  # share of a logo's edges that must lie within the picture
@@ -79,12 +80,6 @@ class Candidate:
     score: float
     place: Place
     level: int
-
-
-def steps(planes: Planes) -> Planes:
-    """Return the steps down and right (2, planes, H - 1, W - 1) of planes (planes, H, W)."""
-    here = planes[:, :-1, :-1]
-    return np.stack([planes[:, 1:, :-1] - here, planes[:, :-1, 1:] - here])
 
 
 def middles(planes: Planes) -> Planes:
@@ -210,8 +205,10 @@ def level_of(pyramid: Pyramid, logo: Logo, width: float) -> int:
 
 
 def _side(logo: Logo) -> float:
-    """Return the pixels of the longer side in the search: more for long logos, which would be too thin."""
-    return float(_SEARCHED * np.sqrt(max(logo.shape) / np.sqrt(logo.shape[0] * logo.shape[1])))
+    """Return the pixels of the longer side in the search: more for long logos and thin lines, which would vanish."""
+    longest = max(logo.shape)
+    side = _SEARCHED * np.sqrt(longest / np.sqrt(logo.shape[0] * logo.shape[1]))
+    return float(side * np.clip(_THINNEST / (logo.thickness * side / longest), 1, _MORE))
 
 
 def correlator_of(pyramid: Pyramid, logo: Logo, width: float, level: int) -> Correlator:
