@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refold.data import LUMINANCE
 from refold.estimators._logo import KERNELS, Logo, Place, Planes, Window, steps
 from refold.estimators._logo_search import FEW, Pyramid, middles, softened
 
@@ -24,6 +25,7 @@ _EDGE = 0.01  # squared step of a logo that counts as an edge
 _BLOCKS, _WEIGHTY, _WORST = 4, 0.01, 4  # a side; share of the edges in one; the worst quarter counts
 _NEARLY_WHOLE = 0.15  # pixels from whole numbers, at which whole numbers are tried; more for large logos
 _OF_SIZE = 0.002
+_MIDDLING, _CLEAR_IN_GREY = 0.5, 0.1  # opacity, and share of the steps' energy that must be there without colour
 _BETTER_OFF = 1.01  # times less must be left over for a place between pixels
 _LEAST_TURN, _BETTER_TURNED = 0.005, 1.03  # radians, and times as sure
 
@@ -239,15 +241,31 @@ def also_turned(pyramid: Pyramid, logo: Logo, fit: Fit) -> Fit:
 def settled(picture: Planes, logo: Logo, fit: Fit) -> tuple[Place, str, float]:
     """Return the exact place, the kernel, and the opacity, with whole pixels where these fit as well."""
     window = _affordable(fit.place.window(picture.shape[1:]))
+    cut = picture[:, window[0], window[1]]
+    cut, logo = _in_tones(cut, logo, fit.place, window)
     options = [(fit.place, _BETTER_OFF), (_at_whole_pixels(fit.place), 1.0)]
     found = []
     for place, worse in options[: 1 + _is_nearly_whole(fit.place)]:
         for kernel in KERNELS:
-            part = _Part(picture[:, window[0], window[1]], logo.laid(place, window, kernel))
+            part = _Part(cut, logo.laid(place, window, kernel))
             opacity = part.opacity(fit.opacity)
             found.append((worse * part.misfit(opacity), place, kernel, opacity))
     _, place, kernel, opacity = min(found, key=lambda each: each[0])
     return place, kernel, opacity
+
+
+def _in_tones(cut: Planes, logo: Logo, place: Place, window: Window) -> tuple[Planes, Logo]:
+    """Return a part of a picture and the logo in grey, if that can be seen: JPEG files keep colours at half the size,
+    and so their steps say too little of the opacity.
+    """
+    if len(cut) == 1:
+        return cut, logo
+    tones, grey = np.tensordot(np.array(LUMINANCE, np.float32), cut, 1)[None], logo.in_grey()
+    energy, whole = (
+        float((_Part(each, known.laid(place, window)).left_over(_MIDDLING)[1] ** 2).mean())
+        for each, known in ((tones, grey), (cut, logo))
+    )
+    return (tones, grey) if energy > _CLEAR_IN_GREY * whole else (cut, logo)
 
 
 def _at_whole_pixels(place: Place) -> Place:
