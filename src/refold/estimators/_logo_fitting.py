@@ -26,6 +26,7 @@ _BLOCKS, _WEIGHTY, _WORST = 4, 0.01, 4  # a side; share of the edges in one; the
 _NEARLY_WHOLE = 0.15  # pixels from whole numbers, at which whole numbers are tried; more for large logos
 _OF_SIZE = 0.002
 _MIDDLING, _CLEAR_IN_GREY = 0.5, 0.1  # opacity, and share of the steps' energy that must be there without colour
+_ENLARGED = 2.0  # times its own size, from which on its steps are wider than what JPEG does to colours
 _BETTER_OFF = 1.01  # times less must be left over for a place between pixels
 _LEAST_TURN, _BETTER_TURNED = 0.005, 1.03  # radians, and times as sure
 
@@ -242,7 +243,8 @@ def settled(picture: Planes, logo: Logo, fit: Fit) -> tuple[Place, str, float]:
     """Return the exact place, the kernel, and the opacity, with whole pixels where these fit as well."""
     window = _affordable(fit.place.window(picture.shape[1:]))
     cut = picture[:, window[0], window[1]]
-    cut, logo = _in_tones(cut, logo, fit.place, window)
+    if len(cut) == 3 and fit.place.height < _ENLARGED * logo.shape[0]:
+        cut, logo = _in_tones(cut, logo, fit.place, window)
     options = [(fit.place, _BETTER_OFF), (_at_whole_pixels(fit.place), 1.0)]
     found = []
     for place, worse in options[: 1 + _is_nearly_whole(fit.place)]:
@@ -258,8 +260,6 @@ def _in_tones(cut: Planes, logo: Logo, place: Place, window: Window) -> tuple[Pl
     """Return a part of a picture and the logo in grey, if that can be seen: JPEG files keep colours at half the size,
     and so their steps say too little of the opacity.
     """
-    if len(cut) == 1:
-        return cut, logo
     tones, grey = np.tensordot(np.array(LUMINANCE, np.float32), cut, 1)[None], logo.in_grey()
     energy, whole = (
         float((_Part(each, known.laid(place, window)).left_over(_MIDDLING)[1] ** 2).mean())
