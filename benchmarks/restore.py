@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import colourise_part
 import cv2
 import inpaint_part
+import logo_part
 import numpy as np
 import torch
 import unwatermark_part
@@ -301,6 +302,7 @@ PARTS = {
     "inpaint": Part("inpaint", "what is lost is filled", lost_pixels),
     "colourise": Part("colourise", "grey pictures get colours", colourise_part.colourise),
     "marks": Part("unwatermark", "marks taken off", unwatermark_part.unwatermark),
+    "logo": Part("unwatermark", "a known logo taken off", logo_part.logo),
 }
 
 

@@ -121,6 +121,7 @@ def test_the_public_names_of_the_package_are_exactly_these():
         "code_sizes",
         "interpolate",
         "load",
+        "logo_mark",
         "metrics",
         "pretrained",
         "shared_mark",

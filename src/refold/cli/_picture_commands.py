@@ -224,6 +224,15 @@ def unwatermark(
             "them and taken off, and what lies below it stays.",
         ),
     ] = False,
+    logo: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--logo",
+            metavar="FILE",
+            help="The mark itself, a picture with transparency or on a plain background: it is found at any place, "
+            "size and opacity, also tiled, and taken off exactly. Again for another that pictures may have.",
+        ),
+    ] = None,
     mask: Annotated[
         str | None,
         typer.Option(
@@ -245,13 +254,15 @@ def unwatermark(
 ) -> None:
     """Take a half transparent mark, such as a logo, off your own pictures.
 
-    With --same-mark the mark is told from all pictures, which is best; else the network that ships, or a restorer of
-    your own mark (--model), finds it in each. Other pixels stay bit for bit, and a picture in which no mark is found
-    comes back as it is. For pictures that are yours, or that you may change.
+    With --logo, the mark itself, it is found in each picture and taken off exactly, which is best; with --same-mark
+    it is told from all pictures; else the network that ships, or a restorer of your own mark (--model), finds it in
+    each. Other pixels stay bit for bit, and a picture in which no mark is found comes back as it is. For pictures
+    that are yours, or that you may change.
 
     \b
     Examples:
       refold unwatermark stamped.png -o clean.png --compare
+      refold unwatermark shop/ -o clean/ --logo logo.png
       refold unwatermark album/ -o clean/ --same-mark
       refold fit photos/ --for restore --corruption "watermark('logo.png')" -o logo.safetensors   # your own mark
       refold unwatermark stamped/ -m logo.safetensors -o clean/
@@ -263,6 +274,8 @@ def unwatermark(
 
         if same_mark and (mask is not None or model is not None):
             raise ParameterError("--same-mark finds the mark by itself; leave --mask and --model out")
+        if logo and (same_mark or mask is not None or model is not None):
+            raise ParameterError("--logo finds the mark by itself; leave --same-mark, --mask and --model out")
         wishes = RestoreWishes(
             Writing(output, overwrite, skip_existing, _folders(mask, save_masks)),
             model,
@@ -275,6 +288,11 @@ def unwatermark(
             no_guide if mask is None else mask_guide(mask, None, 16),
             save_masks,
         )
+        if logo:
+            from refold.cli._known_logo import unwatermark_logo
+
+            _answer(unwatermark_logo(inputs, logo, wishes), json)
+            return
         if same_mark:
             from refold.cli._same_mark import unwatermark_together
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
     from refold.estimators._learning_to_restore import DamageKind
+    from refold.estimators._logo import Logo, logos_of
+    from refold.estimators._logo_mark import FoundLogo, found_logo, logo_mark, mark_of, sizes_searched, surest
     from refold.estimators._picture_restoring import Restoration
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
@@ -56,7 +58,9 @@ __all__ = [
     "Explanation",
     "ExportReport",
     "FalseAlarms",
+    "FoundLogo",
     "JudgedFrame",
+    "Logo",
     "Mark",
     "PCABaseline",
     "PointScore",
@@ -70,16 +74,22 @@ __all__ = [
     "chunk_rows",
     "code_sizes",
     "export",
+    "found_logo",
     "inspect_file",
     "interpolate",
     "judged_series",
     "load",
+    "logo_mark",
+    "logos_of",
+    "mark_of",
     "memory_for_buffers",
     "memory_for_records",
     "pretrained",
     "reasons_of",
     "shared_mark",
+    "sizes_searched",
     "stretching",
+    "surest",
     "traverse",
     "with_times",
 ]
@@ -106,6 +116,14 @@ __getattr__, __dir__ = lazy_names(
         "Restorer": "._restorer",
         "TableRestoration": "._table_restoring",
         "Mark": "._shared_mark",
+        "Logo": "._logo",
+        "logos_of": "._logo",
+        "FoundLogo": "._logo_mark",
+        "found_logo": "._logo_mark",
+        "logo_mark": "._logo_mark",
+        "mark_of": "._logo_mark",
+        "sizes_searched": "._logo_mark",
+        "surest": "._logo_mark",
         "shared_mark": "._shared_mark",
         "pretrained": "._restorer",
         "binomial_limits": "refold.scores",
