@@ -18,7 +18,7 @@ from refold.data import Adapter, TableAdapter
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._records import Survey
 from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of, scale_of
-from refold.objectives import Variational, describe, parse_penalties
+from refold.objectives import Variational, describe, parse_keep, parse_penalties
 from refold.train import (
     Listener,
     Placement,
@@ -243,7 +243,7 @@ def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
         return "custom"
     if parameters.net != "auto":
         return parameters.net
-    if parameters.keep is not None and prod(shape) <= _MOST_VALUES_FOR_DENSE:
+    if parse_keep(parameters.keep).places is not None and prod(shape) <= _MOST_VALUES_FOR_DENSE:
         return "dense"  # a convolutional one of usual size does not get codes to their places
     return "conv" if len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV else "dense"
 
