@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_wine, make_swiss_roll
 from sklearn.neighbors import KNeighborsClassifier
@@ -89,6 +90,10 @@ def test_wide_records_are_compared_by_their_components():
     ("keep", "sentence"),
     [
         ("neighbors+distances", "neighbours or distances, not both"),
+        ("neighbours + neighbours(1)", "neighbours occurs more than once"),
+        ("smooth + smooth", "smooth occurs more than once"),
+        ("neighbours | smooth", "joined with +"),
+        ("smooth(0)", "weight must be above 0"),
         ("neighbours(0)", "weight must be above 0"),
         ("distances(1, 1.5)", "count is a whole number of 2 to 1000"),
         ("nearest", "keep 'nearest' is not known"),
@@ -106,3 +111,74 @@ def test_partial_fit_and_records_on_disk_are_refused(tmp_path):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((4000, 500), np.float32))
     with pytest.raises(ParameterError, match="give more memory"):
         Autoencoder(keep="neighbours", max_memory="1MB", max_epochs=1).fit(tmp_path / "rows.npy")
+
+
+def sheet():
+    """Rows on a sheet of two dimensions that is stretched unevenly, 200 of them new."""
+    rng = np.random.default_rng(0)
+    rows = np.tanh(3 * rng.uniform(-1, 1, (900, 2)) @ rng.normal(size=(2, 12))).astype(np.float32)
+    return rows[:700], rows[700:]
+
+
+def distortion(model, records):
+    """Unevenness in the middle, and how many times as large as small areas large ones are."""
+    found = refold.stretching(model, records)
+    small, large = np.percentile(found.area, [10, 90])
+    return np.median(found.unevenness), large / small
+
+
+def test_a_smooth_decoder_stretches_new_records_alike_at_nearly_the_same_error():
+    rows, new = sheet()
+    usual = {"hidden": (64, 64), "max_epochs": 40, "batch_size": 32}
+    plain, smooth = (fitted(rows, keep=keep, **usual) for keep in (None, "smooth"))
+    (uneven_plain, spread_plain), (uneven, spread) = (distortion(each, new) for each in (plain, smooth))
+    assert uneven - 1 < 0.6 * (uneven_plain - 1)
+    assert spread - 1 < 0.5 * (spread_plain - 1)
+    assert smooth.reconstruction_error(new).mean() < 1.25 * plain.reconstruction_error(new).mean()
+
+
+def test_neighbours_are_kept_by_a_smooth_decoder_too(neighbourly):
+    both = fitted(IMAGES[:500], keep="neighbours + smooth")
+    assert distortion(both, IMAGES[500:])[0] < 0.75 * distortion(neighbourly, IMAGES[500:])[0]
+    assert accuracy(both) > accuracy(neighbourly) - 0.05
+    assert np.isfinite(both.history_["train_loss"]).all()
+
+
+def test_what_is_smooth_needs_no_places_and_so_no_memory(tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((4000, 50), np.float32))
+    usual = {"latent_dim": 2, "hidden": (16,), "keep": "smooth", "random_state": 0}
+    model = Autoencoder(**usual, max_memory="200kB", max_epochs=1).fit(tmp_path / "rows.npy")
+    assert np.isfinite(model.transform(tmp_path / "rows.npy")).all()
+    parts = Autoencoder(**usual).partial_fit(IMAGES[:300]).partial_fit(IMAGES[300:600])
+    assert np.isfinite(parts.transform(IMAGES)).all()
+
+
+def test_a_table_with_categories_and_gaps_is_made_smooth():
+    import pandas as pd
+
+    table = pd.DataFrame(load_wine().data[:, :5])
+    table.columns = [f"column{place}" for place in range(5)]
+    table["kind"] = load_wine().target.astype(str)
+    table.iloc[::7, 2] = np.nan
+    model = fitted(table, keep="distances(1) + smooth(0.1)", max_epochs=5)
+    assert np.isfinite(model.transform(table)).all()
+
+
+def test_a_users_own_decoder_with_chance_in_it_is_made_smooth():
+    torch.manual_seed(0)
+    decoder = torch.nn.Sequential(
+        torch.nn.Linear(2, 32),
+        torch.nn.BatchNorm1d(32),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.1),
+        torch.nn.Linear(32, 12),
+    )
+    rows, new = sheet()
+    model, plain = (fitted(rows, decoder=decoder, keep=keep) for keep in ("smooth", None))
+    assert distortion(model, new)[1] < distortion(plain, new)[1]
+
+
+def test_pictures_keep_their_network_where_no_places_are_found():
+    pictures = np.random.default_rng(0).random((40, 20, 20)).astype(np.float32)
+    kinds = [fitted(pictures, keep=keep, max_epochs=1).spec_.kind for keep in (None, "smooth", "neighbours+smooth")]
+    assert kinds == ["conv", "conv", "dense"]

@@ -19,7 +19,7 @@ from torch import Tensor
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
 from refold.data import Source, Stream, fit_adapter
-from refold.estimators._keeping import code_places, towards
+from refold.estimators._keeping import code_places, smoothness, towards
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _RECORDS_AT_ONCE = 4096
+_SOME = 512  # records that tell how much features vary
 
 
 @documented
@@ -444,7 +445,7 @@ class Autoencoder(
         self._optimizer, self._passes = None, 0
         plan = plan_of(self, self.net_, records.size, seed)
         checkpoint = self._checkpoint(records, plan) if self.checkpoint is not None else None
-        keep = parse_keep(self.keep)
+        keep = parse_keep(self.keep).places
         placed = None if keep is None else self._places_for(keep, opened, seed)
         self._train(records, plan, checkpoint, placed)
         self.held_out_ = records.held_out_places
@@ -460,7 +461,7 @@ class Autoencoder(
         return code_places(keep, features, self.net_.latent_dim, seed), towards(keep, features)
 
     def _pass_over(self, opened: Source | Stream) -> None:
-        if self.keep is not None:
+        if parse_keep(self.keep).places is not None:
             raise ParameterError(f"partial_fit cannot keep {self.keep!r}: all records must be seen at once; use fit")
         first = not hasattr(self, "net_")
         if first:
@@ -581,9 +582,11 @@ class Autoencoder(
                 stacklevel=4,
             )
 
-    def _objective(self, towards: Towards | None) -> Objective:
+    def _objective(self, towards: Towards | None, survey: Survey) -> Objective:
         penalties, corruption = parse_penalties(self.penalty), parse_corruption(self.corruption)
-        return Objective(ERRORS[self.loss], penalties, corruption, towards, self.sizes_served)
+        keep = parse_keep(self.keep).smooth
+        smooth = None if keep is None else smoothness(keep, self._features(_some(survey.sample)))
+        return Objective(ERRORS[self.loss], penalties, corruption, towards, smooth, self.sizes_served)
 
     def _train(
         self,
@@ -598,7 +601,7 @@ class Autoencoder(
         held_out_places = None if places is None else places[records.held_out_places]
         history = train(
             self.net_,
-            self._objective(towards),
+            self._objective(towards, records.survey),
             records.deal(device, places),
             InMemory(records.held_out, device, places=held_out_places) if len(records.held_out) else None,
             plan,
@@ -635,8 +638,11 @@ class Autoencoder(
         return self._apply(features, numbers)
 
     def _rebuilt(self, raw: Tensor) -> Tensor:
-        outputs: Tensor = self.net_.decoder(self.net_.encode(raw))
-        return self.net_.scaling.as_shares(self.net_.activate(outputs)).flatten(1)
+        return self.net_.features_of(self.net_.encode(raw))
 
     def _apply(self, function: Callable[[Tensor], Tensor], numbers: Array) -> Array:
         return apply_in_blocks(function, numbers, self._device, self.net_.operations)
+
+
+def _some(records: Array) -> Array:
+    return records[:: max(1, len(records) // _SOME)]

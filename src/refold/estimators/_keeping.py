@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold.layouts import arranged, nearest_neighbours, neighbour_graph, unrolled
-from refold.objectives import Keep, KeepDistances, Towards
+from refold.objectives import Keep, KeepDistances, KeepSmooth, Smooth, Towards
 from refold.train import with_threads
 
 Array = NDArray[Any]
@@ -53,8 +53,25 @@ def _found(keep: Keep, rows: Array, dimensions: int, seed: int) -> Array:
 
 def towards(keep: Keep, features: Array) -> Towards:
     """Return the term of the objective that takes codes to their places."""
-    variance = float(np.nanvar(features, axis=0, dtype=np.float64).mean())
-    return Towards(keep.weight * max(variance, 1e-12), _REACH[keep.name], keep.name)
+    return Towards(keep.weight * _variance(features), _REACH[keep.name], keep.name)
+
+
+def smoothness(keep: KeepSmooth, features: Array) -> Smooth:
+    """Return the term of the objective that makes the decoder stretch the code alike everywhere.
+
+    Parameters
+    ----------
+    keep : KeepSmooth
+    features : ndarray of shape (n, columns)
+        Of some records; NaN where nothing is known.
+    """
+    return Smooth(keep.weight * _variance(features))
+
+
+def _variance(features: Array) -> float:
+    """Return the mean variance of a feature, above 0."""
+    known = features[:, ~np.isnan(features).all(axis=0)]
+    return max(float(np.nanvar(known, axis=0, dtype=np.float64).mean()), 1e-12) if known.size else 1e-12
 
 
 def _whole_rows(features: Array) -> Array:

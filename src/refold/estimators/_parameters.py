@@ -94,10 +94,12 @@ class AutoencoderParameters:
     )
     keep: Any = declare(
         None,
-        nothing() | text("a text such as 'neighbours'") | anything("a Keep", lambda value: hasattr(value, "count")),
+        nothing() | text("a text such as 'neighbours'") | anything("a Keep", lambda value: hasattr(value, "weight")),
         "What of the data's shape the code keeps: 'neighbours(weight)', so that records that are neighbours get "
         "codes that are neighbours, as in UMAP's maps; or 'distances(weight)', those along the data, so that a "
-        "rolled-up sheet is laid out flat. The weight is against the rebuilding; None asks for that alone.",
+        "rolled-up sheet is laid out flat; and 'smooth(weight)', so that a step through the code changes what it "
+        "stands for equally much everywhere and in all directions. Joined with +; the weights are against the "
+        "rebuilding, and None asks for that alone.",
     )
     corruption: Any = declare(
         None,

@@ -255,8 +255,8 @@ def _net_kind(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> str:
 def _goes_to_places(parameters: AutoencoderParameters, shape: tuple[int, ...]) -> bool:
     """Say whether the network is ours to choose and takes small pictures to places."""
     own = parameters.encoder is not None or parameters.decoder is not None or parameters.net != "auto"
-    keeps = parse_keep(parameters.keep) is not None
-    return keeps and not own and _has_sides(shape) and prod(shape) <= _MOST_VALUES_FOR_DENSE
+    placed = parse_keep(parameters.keep).places is not None
+    return placed and not own and _has_sides(shape) and prod(shape) <= _MOST_VALUES_FOR_DENSE
 
 
 def _has_sides(shape: tuple[int, ...]) -> bool:

@@ -182,7 +182,7 @@ def stretching(model: Autoencoder, records: Any) -> Stretching:
     """
     check_is_fitted(model)
     codes = torch.from_numpy(model.transform(records)).to(model.net_.scaling.center.device)
-    features = _features_of(model.net_)
+    features = model.net_.features_of
     parts = [_factors(features, part) for part in codes.split(_RECORDS_AT_ONCE)]  # type: ignore[no-untyped-call]
     return Stretching(torch.cat(parts).cpu().numpy())
 
@@ -203,22 +203,12 @@ def _factors(features: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
     return squares.clamp(min=0).sqrt().flip(1).detach()
 
 
-def _features_of(net: AutoencoderNet) -> Callable[[Tensor], Tensor]:
-    """Return the function from codes (B, k) to features (B, columns) as errors are measured on."""
-
-    def features(codes: Tensor) -> Tensor:
-        flat: Tensor = net.scaling.as_shares(net.activate(net.decoder(codes))).flatten(1)
-        return flat
-
-    return features
-
-
 def _shortest(net: AutoencoderNet, codes: Array) -> Array:
     """Return ways with the same ends along which the sum of squared steps of features is smallest."""
     whole = torch.from_numpy(codes).to(net.scaling.center.device)
     ends = (whole[:, -1:] - whole[:, :1]).norm(dim=2, keepdim=True).clamp(min=1e-6)
     moved = torch.zeros_like(whole[:, 1:-1], requires_grad=True)
-    features, optimizer = _features_of(net), torch.optim.Adam([moved], lr=_RATE)
+    features, optimizer = net.features_of, torch.optim.Adam([moved], lr=_RATE)
     for turn in range(_ROUNDS):
         optimizer.param_groups[0]["lr"] = _RATE * (1 - turn / _ROUNDS)
         way = torch.cat([whole[:, :1], whole[:, 1:-1] + ends * moved, whole[:, -1:]], 1)
@@ -242,5 +232,5 @@ def _walk(model: Autoencoder, codes: Array) -> Walk:
         records = records.reshape(*codes.shape[:2], *records.shape[1:])
     with torch.no_grad():
         ways = torch.from_numpy(codes).to(model.net_.scaling.center.device)
-        lengths = _steps_of(_features_of(model.net_), ways).sum(1).cpu().numpy()
+        lengths = _steps_of(model.net_.features_of, ways).sum(1).cpu().numpy()
     return Walk(codes, records, lengths)

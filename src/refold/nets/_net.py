@@ -54,6 +54,10 @@ class AutoencoderNet(nn.Module):
         """Return raw records (B, *raw_shape) from codes (B, latent_dim)."""
         return self.scaling.restore(self.activate(self.decoder(code)))
 
+    def features_of(self, code: Tensor) -> Tensor:
+        """Return features (B, columns) from codes (B, latent_dim), those of categories as shares."""
+        return self.scaling.as_shares(self.activate(self.decoder(code))).flatten(1)
+
     def forward(self, raw: Tensor) -> Tensor:
         """Return raw records rebuilt through the code."""
         return self.decode(self.encode(raw))

@@ -11,7 +11,7 @@ from refold.objectives._corruptions import (
     SaltAndPepper,
 )
 from refold.objectives._errors import ERRORS, column_errors, feature_errors, mean_error
-from refold.objectives._keeping import Keep, KeepDistances, KeepNeighbours
+from refold.objectives._keeping import Keep, KeepDistances, KeepNeighbours, KeepSmooth, Kept
 from refold.objectives._objective import Objective
 from refold.objectives._parsing import describe, parse_corruption, parse_keep, parse_penalties
 from refold.objectives._penalties import Contractive, Penalty, Sparse, Towards, Variational
@@ -28,6 +28,7 @@ from refold.objectives._picture_corruptions import (
     luminance,
     numpy_generator,
 )
+from refold.objectives._smoothness import Smooth
 from refold.objectives._watermark import Watermark
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "Keep",
     "KeepDistances",
     "KeepNeighbours",
+    "KeepSmooth",
+    "Kept",
     "Masking",
     "MissingPixels",
     "Objective",
@@ -53,6 +56,7 @@ __all__ = [
     "Poisson",
     "SaltAndPepper",
     "Scratches",
+    "Smooth",
     "Sparse",
     "Text",
     "Towards",

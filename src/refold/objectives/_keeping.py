@@ -45,11 +45,47 @@ class KeepDistances:
         _check(self.name, self.weight, self.count)
 
 
+@dataclass(frozen=True)
+class KeepSmooth:
+    """The decoder stretches the code alike everywhere and in all directions.
+
+    Parameters
+    ----------
+    weight : float
+        Of the smoothness against the rebuilding, per variance of a feature; above 0.
+    """
+
+    weight: float = 0.1
+    name = "smooth"
+
+    def __post_init__(self) -> None:
+        _check_weight(self.name, self.weight)
+
+
 Keep = KeepNeighbours | KeepDistances
 
 
+@dataclass(frozen=True)
+class Kept:
+    """All that a code keeps.
+
+    Parameters
+    ----------
+    places : KeepNeighbours or KeepDistances, optional
+        What places are found by beforehand, with all records at once.
+    smooth : KeepSmooth, optional
+    """
+
+    places: Keep | None = None
+    smooth: KeepSmooth | None = None
+
+
 def _check(name: str, weight: float, count: float) -> None:
-    if not 0 < weight < float("inf"):
-        raise ParameterError(f"{name}(weight={weight}) is not possible; weight must be above 0")
+    _check_weight(name, weight)
     if not (count == int(count) and 2 <= count <= 1000):
         raise ParameterError(f"{name}(count={count}) is not possible; count is a whole number of 2 to 1000")
+
+
+def _check_weight(name: str, weight: float) -> None:
+    if not 0 < weight < float("inf"):
+        raise ParameterError(f"{name}(weight={weight}) is not possible; weight must be above 0")

@@ -9,6 +9,7 @@ from refold.nets import AutoencoderNet
 from refold.objectives._corruptions import Corruption, Domain
 from refold.objectives._errors import NumberError, batch_error, column_count
 from refold.objectives._penalties import Contractive, Penalty, Towards, Variational
+from refold.objectives._smoothness import Smooth
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Objective:
     corruption : Corruption, optional
     towards : Towards, optional
         Asked of the codes of records that have a place.
+    smooth : Smooth, optional
+        Asked of the decoder.
     sizes : tuple of int
         The decoder is given so many of a code's first numbers, drawn for every record, and zeros for the others: then
         the first numbers carry most, and one network serves for all sizes (nested dropout, Rippel, Gelbart and
@@ -33,6 +36,7 @@ class Objective:
     penalties: tuple[Penalty, ...] = ()
     corruption: Corruption | None = None
     towards: Towards | None = None
+    smooth: Smooth | None = None
     sizes: tuple[int, ...] = ()
 
     @property
@@ -72,6 +76,8 @@ class Objective:
                 terms[penalty.name] = penalty(code[:, : net.latent_dim], inputs, generator).mean()
         if self.towards is not None and places is not None:
             terms[self.towards.name] = self.towards(code[:, : net.latent_dim].float(), places).mean()
+        if self.smooth is not None:
+            terms[self.smooth.name] = self.smooth(net, code[:, : net.latent_dim].float(), generator).mean()
         return terms
 
     def corrupt(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> Tensor:

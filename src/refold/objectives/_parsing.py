@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from refold._errors import ParameterError, nearest
 from refold.objectives._corruptions import Both, Corruption, Either, FeatureSwap, Gaussian, Masking, SaltAndPepper
-from refold.objectives._keeping import Keep, KeepDistances, KeepNeighbours
+from refold.objectives._keeping import Keep, KeepDistances, KeepNeighbours, KeepSmooth, Kept
 from refold.objectives._penalties import Contractive, Penalty, Sparse, Variational
 from refold.objectives._picture_corruptions import Blur, Grey, Holes, Jpeg, MissingPixels, Poisson, Scratches, Text
 from refold.objectives._watermark import Watermark
@@ -35,7 +35,7 @@ CORRUPTIONS: dict[str, type] = {
     "watermark": Watermark,
 }
 _ALSO = {"noise": "gaussian", "gray": "grey", "neighbors": "neighbours"}  # other names that people give them
-KEEPS: dict[str, type] = {"neighbours": KeepNeighbours, "distances": KeepDistances}
+KEEPS: dict[str, type] = {"neighbours": KeepNeighbours, "distances": KeepDistances, "smooth": KeepSmooth}
 PENALTIES: dict[str, type] = {"variational": Variational, "sparse": Sparse, "contractive": Contractive}
 
 _ARGUMENT = r"""(?:"[^"]*"|'[^']*'|[^()"',])*"""
@@ -95,36 +95,43 @@ def parse_penalties(text: str | Penalty | None) -> tuple[Penalty, ...]:
     if len(alternatives) > 1:
         raise ParameterError(f"penalty={text!r} is not possible; penalties are joined with +")
     penalties = alternatives[0]
-    for name, kind in PENALTIES.items():
-        if sum(type(penalty) is kind for penalty in penalties) > 1:
-            raise ParameterError(f"penalty={text!r} is not possible; {name} occurs more than once")
+    _check_each_once(text, "penalty", penalties, PENALTIES)
     return tuple(penalties)
 
 
-def parse_keep(text: str | Keep | None) -> Keep | None:
-    """Return what `text` says that a code keeps.
+def parse_keep(text: str | Keep | KeepSmooth | None) -> Kept:
+    """Return all that `text` says that a code keeps.
 
     Raises
     ------
     ParameterError
-        If a name or a number is not allowed.
+        If a name or a number is not allowed, or places would be found in two ways.
 
     Examples
     --------
-    >>> parse_keep("neighbours(0.2)")
-    KeepNeighbours(weight=0.2, count=15)
+    >>> parse_keep("neighbours(0.2) + smooth")
+    Kept(places=KeepNeighbours(weight=0.2, count=15), smooth=KeepSmooth(weight=0.1))
     """
-    if text is None or isinstance(text, KeepNeighbours | KeepDistances):
-        return text
-    if not isinstance(text, str):
+    if text is None:
+        return Kept()
+    if isinstance(text, str):
+        alternatives = cast(list[list[Keep | KeepSmooth]], _parse(text, "keep", KEEPS))
+        if len(alternatives) > 1:
+            raise ParameterError(f"keep={text!r} is not possible; what a code keeps is joined with +")
+        parts = alternatives[0]
+    elif isinstance(text, tuple(KEEPS.values())):
+        parts = [text]
+    else:
         raise ParameterError(f"keep must be a text such as 'neighbours', got {text!r}")
-    parts = [part for joined in cast(list[list[Keep]], _parse(text, "keep", KEEPS)) for part in joined]
-    if len(parts) > 1:
+    _check_each_once(text, "keep", parts, KEEPS)
+    smooth = [part for part in parts if isinstance(part, KeepSmooth)]
+    places = [part for part in parts if not isinstance(part, KeepSmooth)]
+    if len(places) > 1:
         raise ParameterError(f"keep={text!r} is not possible; a code keeps neighbours or distances, not both")
-    return parts[0]
+    return Kept(places[0] if places else None, smooth[0] if smooth else None)
 
 
-def describe(part: Corruption | Penalty | Keep | tuple[Penalty, ...] | None) -> str | None:
+def describe(part: Corruption | Penalty | Keep | KeepSmooth | tuple[Penalty, ...] | None) -> str | None:
     """Return the text that parses to `part`, or None for nothing and for the user's own objects.
 
     Examples
@@ -145,6 +152,12 @@ def describe(part: Corruption | Penalty | Keep | tuple[Penalty, ...] | None) -> 
             told = [f'"{value}"' if isinstance(value, str) else repr(float(value)) for value in values]
             return f"{name}({', '.join(told)})" if told else name
     return None
+
+
+def _check_each_once(text: Any, parameter: str, parts: Sequence[Any], known: Mapping[str, type]) -> None:
+    for name, kind in known.items():
+        if sum(type(part) is kind for part in parts) > 1:
+            raise ParameterError(f"{parameter}={text!r} is not possible; {name} occurs more than once")
 
 
 def _parse(text: str, parameter: str, known: Mapping[str, type]) -> list[list[Any]]:
