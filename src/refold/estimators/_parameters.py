@@ -132,11 +132,11 @@ class AutoencoderParameters:
         "Resize the pictures of folders and files to this height and width; needed where they differ in size.",
     )
     learning_rate: float = declare(2e-3, real(0, above=True), "Highest learning rate.")
-    optimizer: Literal["adamw", "muon"] = declare(
-        "adamw",
-        choice("adamw", "muon"),
+    optimizer: Literal["auto", "adamw", "muon"] = declare(
+        "auto",
+        choice("auto", "adamw", "muon"),
         "'muon' moves the matrices between hidden layers along orthogonalised gradients, which often learns more "
-        "in the same time on large data; 'adamw' suits everything.",
+        "in the same time on large data; 'adamw' suits everything; 'auto' is 'muon' where codes have places.",
     )
     schedule: Literal["cosine", "linear", "constant"] = declare(
         "cosine", choice("cosine", "linear", "constant"), "How the learning rate falls after a short warm-up."

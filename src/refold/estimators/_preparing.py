@@ -35,7 +35,8 @@ Array = NDArray[Any]
 
 _SMALLEST_SIDE_FOR_CONV = 8
 _MOST_VALUES_FOR_DENSE = 4096  # of pictures whose codes have places
-_BEFORE_DENSE, _WIDE = (32, 64), (1024, 512, 256)  # channels and layers of their networks
+_BEFORE_DENSE = (32, 64)  # channels of convolutions in their networks
+_WIDE, _WIDE_FROM = (1024, 512, 256), 256  # layers, and values of a record
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
 _NOT_LEARNED_FROM = ("verbose", "track", "checkpoint", "checkpoint_seconds", "max_memory", "warm_start")
@@ -167,7 +168,7 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
     hidden = parameters.hidden
     if hidden == "auto":
         usual = default_hidden("dense" if kind == "custom" else kind, feature_shape_of(shape, n_categories))
-        hidden = _WIDE if to_places else usual
+        hidden = _WIDE if to_places and prod(shape) >= _WIDE_FROM else usual
     output = _output_activation(parameters, kind, numbers, scale)
     return NetSpec(
         kind=kind,
@@ -263,6 +264,12 @@ def _has_sides(shape: tuple[int, ...]) -> bool:
     return len(shape) > 1 and min(shape[:2]) >= _SMALLEST_SIDE_FOR_CONV
 
 
+def _optimizer(parameters: AutoencoderParameters) -> str:
+    if parameters.optimizer != "auto":
+        return parameters.optimizer
+    return "adamw" if parse_keep(parameters.keep).places is None else "muon"
+
+
 def plan_of(
     parameters: AutoencoderParameters, net: AutoencoderNet, size: int, seed: int, *, one_pass: bool = False
 ) -> Plan:
@@ -287,7 +294,7 @@ def plan_of(
         early_stopping=bool(parameters.early_stopping),
         patience=int(parameters.patience),
         seed=seed,
-        optimizer=parameters.optimizer,
+        optimizer=_optimizer(parameters),
     )
 
 
