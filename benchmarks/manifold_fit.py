@@ -20,7 +20,6 @@ from refold.data import find_digits
 from refold.metrics import map_quality, neighbour_accuracy, trustworthiness
 
 NEIGHBOURS = 5
-WARM_UP = 5_000
 LEARNED_ROWS, LAST = 10_000, 1 / 6  # by the published protocol: the first rows, and the last share for 1-NN
 ALONE = 5
 
@@ -99,8 +98,8 @@ def find_images(rows: int | None) -> Images:
 
 def _fit(method: Method, images: Images, size: int, seed: int, stem: Path) -> Costs:
     """Let a method learn, put in the new images, take them back; leave codes and model in files."""
-    warm = method.fit(images.train[:WARM_UP], size, seed)  # so that no compiling is counted
-    _back(method, warm, images, warm.transform(images.test[:WARM_UP]))
+    warm = method.fit(images.train[: method.warm_up], size, seed)
+    _back(method, warm, images, warm.transform(images.test[: method.warm_up]))
     fitted, fit_seconds = _timed(lambda: method.fit(images.train, size, seed))
     codes, there = _timed(lambda: fitted.transform(images.test))
     single = np.concatenate([fitted.transform(images.test[place : place + 1]) for place in range(ALONE)])

@@ -36,12 +36,17 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its name in tables; `fit` takes records (n, ...), numbers of a code and a seed."""
+    """A method by its name in tables; `fit` takes records (n, ...), numbers of a code and a seed.
+
+    `warm_up` is how many records it runs on first, so that no compiling is counted; `most_back` how many codes it
+    takes back where all would take too long.
+    """
 
     title: str
     fit: Callable[[Array, int, int], Fitted]
     most_dims: int = 3
     most_back: int | None = None
+    warm_up: int = 500
 
 
 def umap(records: Array, size: int, seed: int) -> Fitted:
@@ -96,7 +101,7 @@ def autoencoder(keep: str | None) -> Callable[[Array, int, int], Fitted]:
 
 
 METHODS = {
-    "umap": Method("umap-learn", umap, most_back=10),
+    "umap": Method("umap-learn", umap, most_back=10, warm_up=5_000),
     "pacmap": Method("PaCMAP", pacmap),
     "opentsne": Method("openTSNE", opentsne, most_dims=2),
     "pca": Method("PCA", pca),

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
 
-from manifold_fit import ALONE, NEIGHBOURS, WARM_UP, Costs, Figures
+from manifold_fit import ALONE, NEIGHBOURS, Costs, Figures
 from manifold_methods import METHODS, MNIST_METHODS, Settings
 from speed_running import header, run_child, table_line
 
@@ -152,8 +152,8 @@ def _about(settings: Settings) -> list[str]:
     return [
         f"Trustworthiness and continuity of {NEIGHBOURS} neighbours among the 10,000 test images; 1-NN and 10-NN "
         "look for neighbours among the codes of the 60,000. Seconds are those of the processor on one thread, "
-        f"compiling not counted (everything runs on {WARM_UP:,} images first): until the codes of the 60,000 are "
-        "there, for 10,000 new images, and for their way back. umap-learn took back "
+        "compiling not counted (everything runs on a few images first): until the codes of the 60,000 are there, "
+        "for 10,000 new images, and for their way back. umap-learn took back "
         f"{METHODS['umap'].most_back} images: its MSE is theirs, its seconds are extrapolated. Alone: the largest "
         f"difference of codes of {ALONE} images put in alone or among the 10,000, in deviations of all codes. "
         "Learned: trustworthiness of the first 10,000 training images, and 1-NN of the last 10,000 among the others, "
