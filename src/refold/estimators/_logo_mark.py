@@ -35,9 +35,11 @@ Array = NDArray[Any]
 Planes = NDArray[np.float32]
 
 SURE, SURE_OF_LARGE, FEW_EDGES = 0.45, 0.28, 300  # of a fit; with many edges chance agrees less
+SURE_IN_GREY = 0.5  # colours cannot disagree there
+_FEWEST_EDGES, _LOWEST = 60, 5.0  # pixels of edges, and of the shorter side
 _FINISHED = 3  # the best by search, and the best by fit
 _FAINTEST = 0.05  # opacity
-_STRETCHED, _ROUNDED = 0.02, 1.2  # share by which height and width may differ, and pixels
+_STRETCHED, _ROUNDED, _MOST_STRETCHED = 0.02, 1.2, 0.12  # share by which height and width may differ, and pixels
 _SEEN = 1.5 / 255  # of a logo's opacity, below which a pixel stays as it is: programs round, and cut faint ends off
 _SMALLEST_PICTURE = 16  # pixels of the shorter side
 _MOST_TILES = 400
@@ -192,17 +194,25 @@ def _best(pyramid: Pyramid, logo: Logo, told: Callable[[], None]) -> Fit | None:
     for fit in {*fits[:_FINISHED], *surest}:  # fine patterns are lost where it was searched, but not their outline
         fit = also_turned(pyramid, logo, fit)
         finished.append(refined(pyramid, logo, fit, TURN if fit.place.turn else SIZE))
-    sure = [fit for fit in finished if _is_sure(fit) and fit.opacity >= _FAINTEST and _in_shape(fit.place, logo)]
+    sure = [
+        fit
+        for fit in finished
+        if _is_sure(fit, len(pyramid.levels[0])) and fit.opacity >= _FAINTEST and _in_shape(fit.place, logo)
+    ]
     return max(sure, key=lambda fit: fit.surety, default=None)
 
 
-def _is_sure(fit: Fit) -> bool:
-    return fit.surety >= SURE_OF_LARGE + (SURE - SURE_OF_LARGE) * min(1, FEW_EDGES / max(1, fit.edges))
+def _is_sure(fit: Fit, channels: int) -> bool:
+    if fit.edges < _FEWEST_EDGES or min(fit.place.height, fit.place.width) < _LOWEST:
+        return False
+    if channels == 1:
+        return fit.surety >= SURE_IN_GREY
+    return fit.surety >= SURE_OF_LARGE + (SURE - SURE_OF_LARGE) * min(1, FEW_EDGES / fit.edges)
 
 
 def _in_shape(place: Place, logo: Logo) -> bool:
     stretched = abs(np.log(place.height / place.width * logo.shape[1] / logo.shape[0]))
-    return bool(stretched <= _STRETCHED + _ROUNDED / min(place.height, place.width))
+    return bool(stretched <= min(_MOST_STRETCHED, _STRETCHED + _ROUNDED / min(place.height, place.width)))
 
 
 # --- laid again and again -------------------------------------------------------------------------------------------
@@ -234,7 +244,7 @@ def _tile(pyramid: Pyramid, logo: Logo, place: Place, fit: Fit) -> Place | None:
     level = level_of(pyramid, logo, fit.place.width)
     found = refined(pyramid, logo, fitted(pyramid, logo, place, level, SHIFT), SHIFT)
     alike = abs(found.opacity / fit.opacity - 1) <= _AS_OPAQUE
-    if not alike or not _is_sure(found):
+    if not alike or not _is_sure(found, len(pyramid.levels[0])):
         return None
     return _as_whole(found.place, fit.place)
 
