@@ -90,15 +90,23 @@ def isomap(records: Array, size: int, seed: int) -> Fitted:
     return Fitted(model.embedding_, lambda new: model.transform(_rows(new)))
 
 
-def autoencoder(keep: str | None) -> Callable[[Array, int, int], Fitted]:
+def autoencoder(keep: str | None, **more: Any) -> Callable[[Array, int, int], Fitted]:
     """Return how refold's autoencoder is fitted."""
 
     def fit(records: Array, size: int, seed: int) -> Fitted:
-        model = Autoencoder(latent_dim=size, keep=keep, random_state=seed).fit(records)
+        model = Autoencoder(latent_dim=size, keep=keep, random_state=seed, **more).fit(records)
         return Fitted(model.transform(records), model.transform, model.inverse_transform, model)
 
     return fit
 
+
+# of many records: none held out, larger steps, and pixels that are covered in training, so that it sees what is alike
+OF_MANY = {
+    "corruption": "masking(0.3)", "validation_fraction": 0.0, "batch_size": 512, "learning_rate": 3e-3,
+    "weight_decay": 0.05, "max_epochs": 16,
+}  # fmt: skip
+
+LONGER = {**OF_MANY, "hidden": (1024, 1024, 512), "max_epochs": 32}
 
 METHODS = {
     "umap": Method("umap-learn", umap, most_back=10, warm_up=5_000),
@@ -108,9 +116,11 @@ METHODS = {
     "isomap": Method("Isomap (scikit-learn)", isomap),
     "plain": Method("refold, plain autoencoder", autoencoder(None)),
     "keep": Method('**refold**, keep="neighbours"', autoencoder("neighbours")),
+    "many": Method('**refold**, keep="neighbours", set for many records', autoencoder("neighbours", **OF_MANY)),
+    "longer": Method("**refold**, wider and twice as long", autoencoder("neighbours(0.12)", **LONGER)),
     "unrolled": Method('**refold**, keep="distances"', autoencoder("distances")),
 }
-MNIST_METHODS = ("umap", "pacmap", "opentsne", "pca", "plain", "keep")
+MNIST_METHODS = ("umap", "pacmap", "opentsne", "pca", "plain", "many", "longer")
 
 
 def _rows(records: Array) -> Array:

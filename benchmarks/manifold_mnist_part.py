@@ -14,6 +14,7 @@ AT_LEAST = {
     2: {"trustworthiness": 0.955, "continuity": 0.973, "nearest": 0.940, "ten_nearest": 0.960},
     3: {"trustworthiness": 0.974, "continuity": 0.980, "nearest": 0.945, "ten_nearest": 0.962},
 }
+OURS = ("many", "longer")
 ERROR_AT_MOST = {2: 0.0335, 3: 0.0280}
 FASTER_THERE, FASTER_BACK = 100, 1000
 PUBLISHED = {
@@ -94,7 +95,8 @@ def _table(size: int, found: dict[str, list[Outcome]]) -> list[str]:
     for name, (error, *learned) in PUBLISHED.get(size, {}).items():
         lines.append(table_line(name, *[""] * 4, error, *[""] * 4, *learned))
     lines += [table_line(METHODS[name].title, *_cells(outcomes)) for name, outcomes in found.items()]
-    verdicts = _verdicts(size, found) if "keep" in found and size in AT_LEAST else []
+    ours = [name for name in OURS if name in found and size in AT_LEAST]
+    verdicts = [line for name in ours for line in _verdicts(size, name, found)]
     return [*lines, "", *verdicts, ""]
 
 
@@ -121,16 +123,16 @@ def _seconds(values: list[float | None]) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def _verdicts(size: int, found: dict[str, list[Outcome]]) -> list[str]:
-    """Return which targets the neighbour-keeping autoencoder meets."""
-    ours = found["keep"]
-    lines = []
+def _verdicts(size: int, method: str, found: dict[str, list[Outcome]]) -> list[str]:
+    """Return which targets an autoencoder that keeps neighbours meets."""
+    ours = found[method]
+    lines = [f"{METHODS[method].title}:", ""]
     for name, least in AT_LEAST[size].items():
         value = mean(getattr(outcome.figures, name) for outcome in ours)
         lines.append(f"- {name.replace('_', ' ')}: {value:.4f}, target at least {least:.3f} {_said(value - least)}")
     error = mean(outcome.costs.error for outcome in ours)
     lines.append(f"- MSE: {error:.4f}, target at most {ERROR_AT_MOST[size]:.4f} {_said(ERROR_AT_MOST[size] - error)}")
-    return [*lines, *(_beside_umap(ours, found["umap"]) if "umap" in found else [])]
+    return [*lines, *(_beside_umap(ours, found["umap"]) if "umap" in found else []), ""]
 
 
 def _said(ahead: float) -> str:
