@@ -122,6 +122,17 @@ def test_generate_makes_as_many_as_asked(tmp_path):
     np.testing.assert_array_equal(first, np.load(tmp_path / "again.npy"))
 
 
+def test_generate_makes_records_like_given_ones(tmp_path):
+    digits = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "digits.npz", x=digits, y=np.arange(40))
+    data = f"{tmp_path / 'digits.npz'}::x"
+    run("fit", data, "-o", tmp_path / "m.safetensors", *QUICK)
+    run("generate", tmp_path / "m.safetensors", "--like", data, "-n", 5, "-o", tmp_path / "new.npy")
+    assert np.load(tmp_path / "new.npy").shape == (5, 8, 8)
+    refused = run("generate", tmp_path / "m.safetensors", "-o", tmp_path / "more.npy", code=2)
+    assert "give --like DATA" in " ".join(refused.output.split()) and not (tmp_path / "more.npy").exists()
+
+
 @pytest.mark.parametrize("kind", ["codes", "map", "rebuilt", "history"])
 def test_plot_draws_every_kind(model, people, tmp_path, kind):
     run("plot", model, people, "-o", tmp_path / "p.png", "--kind", kind, "--quiet")

@@ -46,10 +46,10 @@ def test_neither_the_scale_of_the_code_nor_that_of_the_features_matters():
     net = net_with(decoder)
     usual = Smooth(1.0)(net, CODE, seeded()).mean().item()
     with torch.no_grad():
-        decoder[0].weight /= 50
+        decoder[0].weight *= 500
         decoder[2].weight *= 7
         decoder[2].bias += 3
-    assert Smooth(1.0)(net, 50 * CODE, seeded()).mean().item() == pytest.approx(usual, rel=1e-3)
+    assert Smooth(1.0)(net, CODE / 500, seeded()).mean().item() == pytest.approx(usual, rel=1e-3)
 
 
 def test_only_the_decoder_learns_from_it():
@@ -67,6 +67,11 @@ def test_codes_without_spread_are_no_trouble(code):
     assert terms.isfinite().all()
     terms.sum().backward()
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in decoder.parameters())
+
+
+def test_chance_in_the_decoder_does_not_count():
+    net = net_with(nn.Sequential(linear(*ISOMETRY), nn.Dropout(0.5))).train()
+    assert Smooth(1.0)(net, CODE, seeded()).max().item() < 1e-4
 
 
 def test_the_network_is_left_in_training():

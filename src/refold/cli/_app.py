@@ -307,20 +307,25 @@ def generate(
         Path, typer.Option("--output", "-o", help="A .parquet, .csv, .npy or .npz file, or a folder for pictures.")
     ],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many records.")] = 16,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Records that new ones shall be like, of the kind that was fitted."),
+    ] = None,
     random_state: Annotated[int | None, typer.Option(min=0, help="Seed: the same seed, the same records.")] = None,
     json: Json = False,
 ) -> None:
-    """Make new records; the model must be variational.
+    """Make new records: like given ones, or any of a variational model.
 
     \b
     Example:
       refold fit digits.npy -o v.safetensors --penalty variational
       refold generate v.safetensors -n 64 -o new-digits/
+      refold generate map.safetensors --like digits.npy -n 64 -o new-digits/
     """
     with plain_errors():
         from refold.cli._commands import generate_records
 
-        result = generate_records(model, output, count, random_state)
+        result = generate_records(model, output, count, like, random_state)
         if json:
             answer(result)
 

@@ -25,6 +25,7 @@ from refold.estimators import (
     load,
     memory_for_buffers,
     memory_for_records,
+    sample,
 )
 
 _FEWEST_TO_JUDGE_BY = 10
@@ -275,11 +276,16 @@ def reconstruct_data(
     return {"output": str(output), "records": opened.size}
 
 
-def generate_records(model_path: Path, output: Path, count: int, random_state: int | None) -> dict[str, Any]:
-    """Write new records."""
+def generate_records(
+    model_path: Path, output: Path, count: int, like: str | None, random_state: int | None
+) -> dict[str, Any]:
+    """Write new records, like given ones or any of a variational model."""
     check_output(output, _RECORD_ENDINGS)
     model = load_autoencoder(model_path)
-    write_records(model.sample(count, random_state), output)
+    if like is None and not model.net_.variational:
+        raise ParameterError("this model is not variational; give --like DATA, records that new ones shall be like")
+    reference = None if like is None else open_data(like, True, model.image_size)
+    write_records(sample(model, count, reference=reference, random_state=random_state).records, output)
     say(f"wrote {count} new records to {output}")
     return {"output": str(output), "records": count}
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from refold.estimators._camera_detection import CameraDetector
     from refold.estimators._camera_events import CameraEvent, CameraEvents
     from refold.estimators._camera_watch import CameraWatch, JudgedFrame
+    from refold.estimators._code_neighbours import neighbours
     from refold.estimators._code_sizes import CodeSizes, code_sizes
     from refold.estimators._detector import Detector, FalseAlarms
     from refold.estimators._explaining import Explanation
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from refold.estimators._learning_to_restore import DamageKind
     from refold.estimators._logo import Logo, logos_of
     from refold.estimators._logo_mark import FoundLogo, found_logo, logo_mark, mark_of, sizes_searched, surest
+    from refold.estimators._on_manifold import OnManifold, on_manifold
     from refold.estimators._picture_restoring import Restoration
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
     from refold.estimators._restorer import Restorer, pretrained
+    from refold.estimators._sampling import Sample, sample
     from refold.estimators._series_of_detector import (
         Event,
         EventFinder,
@@ -62,11 +65,13 @@ __all__ = [
     "JudgedFrame",
     "Logo",
     "Mark",
+    "OnManifold",
     "PCABaseline",
     "PointScore",
     "Restoration",
     "Restorer",
     "RestorerParameters",
+    "Sample",
     "Stretching",
     "TableRestoration",
     "Walk",
@@ -84,8 +89,11 @@ __all__ = [
     "mark_of",
     "memory_for_buffers",
     "memory_for_records",
+    "neighbours",
+    "on_manifold",
     "pretrained",
     "reasons_of",
+    "sample",
     "shared_mark",
     "sizes_searched",
     "stretching",
@@ -134,6 +142,11 @@ __getattr__, __dir__ = lazy_names(
         "judged_series": "._series_of_detector",
         "reasons_of": "._series_of_detector",
         "with_times": "._series_of_detector",
+        "OnManifold": "._on_manifold",
+        "on_manifold": "._on_manifold",
+        "neighbours": "._code_neighbours",
+        "Sample": "._sampling",
+        "sample": "._sampling",
         "Stretching": "._walking",
         "Walk": "._walking",
         "interpolate": "._walking",
