@@ -57,6 +57,20 @@ def test_a_geodesic_goes_round_a_hill_and_stays_on_the_ground():
     assert geodesic.lengths[0] < 0.65 * line.lengths[0]
 
 
+def test_a_geodesic_among_records_goes_round_where_none_is_in_equal_steps():
+    """Records lie on a flat ring; under a plain decoder the line through its middle is the shortest way."""
+    angles, radii = np.random.default_rng(0).uniform([[0], [0.9]], [[2 * np.pi], [1.1]], (2, 800))
+    ring = np.column_stack([radii * np.cos(angles), radii * np.sin(angles), 0.01 * radii])
+    model = Autoencoder(latent_dim=2, hidden=(8,), scaling="none", max_epochs=1, random_state=0).fit(ring)
+    ends = np.array([[1, 0, 0.01]]), np.array([[-0.8, 0.6, 0.01]])
+    alone, among = (interpolate(model, *ends, steps=15, via="geodesic", among=given) for given in (None, ring))
+    middle = [np.hypot(*walk.records[0, 7, :2]) for walk in (alone, among)]
+    assert middle[0] < 0.4 < 0.8 < middle[1]
+    steps = np.linalg.norm(np.diff(among.records[0], axis=0), axis=1)
+    assert steps.max() < 1.15 * steps.min()  # chords are shorter round a bend
+    np.testing.assert_allclose(among.records[0, [0, -1]], np.concatenate(ends), atol=0.02)
+
+
 def test_under_a_linear_decoder_the_line_is_the_geodesic(linear):
     ends = np.eye(4)[:2] * 2, -np.eye(4)[:2]
     line, geodesic = (interpolate(linear, *ends, via=via).codes for via in ("line", "geodesic"))
@@ -104,6 +118,10 @@ def test_what_is_not_possible_is_said(model):
         interpolate(model, IMAGES[:1], IMAGES[1:2], via="geodesik")
     with pytest.raises(ParameterError, match="steps=1"):
         interpolate(model, IMAGES[:1], IMAGES[1:2], steps=1)
+    with pytest.raises(ParameterError, match="leave among out or say via='geodesic'"):
+        interpolate(model, IMAGES[:1], IMAGES[1:2], among=IMAGES)
+    with pytest.raises(DataError, match="among 1 records"):
+        interpolate(model, IMAGES[:1], IMAGES[1:2], via="geodesic", among=IMAGES[:1])
     with pytest.raises(DataError, match="2 first and 1 last"):
         interpolate(model, IMAGES[:2], IMAGES[:1])
     with pytest.raises(ParameterError, match="the numbers 0 to 2"):

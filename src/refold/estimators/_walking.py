@@ -12,14 +12,12 @@ from torch import Tensor
 
 from refold._errors import DataError, ParameterError, nearest
 from refold.estimators._autoencoder import Autoencoder
-from refold.nets import AutoencoderNet
+from refold.estimators._geodesic import changes, geodesics
 
 Array = NDArray[Any]
 Via = Literal["line", "geodesic"]
 
 _WAYS = ("line", "geodesic")
-_ROUNDS, _RATE = 300, 0.02  # of shortening a way, and its rate in parts of the distance between its ends
-_AT_ONCE = 64  # ways
 _RECORDS_AT_ONCE = 512
 
 
@@ -41,7 +39,9 @@ class Walk:
     lengths: Array
 
 
-def interpolate(model: Autoencoder, first: Any, last: Any, *, steps: int = 11, via: Via = "line") -> Walk:
+def interpolate(
+    model: Autoencoder, first: Any, last: Any, *, steps: int = 11, via: Via = "line", among: Any = None
+) -> Walk:
     """Go from records to others in equal steps.
 
     Parameters
@@ -55,6 +55,9 @@ def interpolate(model: Autoencoder, first: Any, last: Any, *, steps: int = 11, v
     via : {"line", "geodesic"}, default="line"
         Straight through the code, or the way on which the decoded records change least in all: the shortest under
         the metric that the decoder brings (Arvanitidis, Hansen and Hauberg 2018, arXiv 1710.11379).
+    among : array-like, table, path or list of paths, optional
+        Records among whose codes a geodesic stays where it can: steps count more, the farther from them. Without
+        them it also goes where no record is, if that is shorter.
 
     Returns
     -------
@@ -63,9 +66,9 @@ def interpolate(model: Autoencoder, first: Any, last: Any, *, steps: int = 11, v
     Raises
     ------
     ParameterError
-        If `via` is not known or there are too few steps.
+        If `via` is not known, there are too few steps, or a line should stay among records.
     DataError
-        If there are not as many first as last records.
+        If there are not as many first as last records, or fewer than two to stay among.
 
     Examples
     --------
@@ -81,14 +84,15 @@ def interpolate(model: Autoencoder, first: Any, last: Any, *, steps: int = 11, v
         raise ParameterError(f"via={via!r} is not known{nearest(via, _WAYS)}; allowed are {', '.join(_WAYS)}")
     if steps < 2:
         raise ParameterError(f"steps={steps} is not possible; a way has two ends at least")
+    if among is not None and via == "line":
+        raise ParameterError("a line goes straight, whatever it is among; leave among out or say via='geodesic'")
     start, end = model.transform(first), model.transform(last)
     if len(start) != len(end):
         raise DataError(f"{len(start)} first and {len(end)} last records make no ways; give as many of each")
     shares = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
     codes = start[:, None] + shares * (end - start)[:, None]
     if via == "geodesic" and steps > 2:
-        parts = (codes[at : at + _AT_ONCE] for at in range(0, len(codes), _AT_ONCE))
-        codes = np.concatenate([_shortest(model.net_, part) for part in parts])
+        codes = geodesics(model.net_, codes, None if among is None else model.transform(among))
     return _walk(model, codes)
 
 
@@ -203,34 +207,11 @@ def _factors(features: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
     return squares.clamp(min=0).sqrt().flip(1).detach()
 
 
-def _shortest(net: AutoencoderNet, codes: Array) -> Array:
-    """Return ways with the same ends along which the sum of squared steps of features is smallest."""
-    whole = torch.from_numpy(codes).to(net.scaling.center.device)
-    ends = (whole[:, -1:] - whole[:, :1]).norm(dim=2, keepdim=True).clamp(min=1e-6)
-    moved = torch.zeros_like(whole[:, 1:-1], requires_grad=True)
-    features, optimizer = net.features_of, torch.optim.Adam([moved], lr=_RATE)
-    for turn in range(_ROUNDS):
-        optimizer.param_groups[0]["lr"] = _RATE * (1 - turn / _ROUNDS)
-        way = torch.cat([whole[:, :1], whole[:, 1:-1] + ends * moved, whole[:, -1:]], 1)
-        energy = _steps_of(features, way).square().sum()
-        (moved.grad,) = torch.autograd.grad(energy, moved)
-        optimizer.step()
-    way = torch.cat([whole[:, :1], whole[:, 1:-1] + ends * moved, whole[:, -1:]], 1)
-    return way.detach().cpu().numpy()
-
-
-def _steps_of(features: Callable[[Tensor], Tensor], ways: Tensor) -> Tensor:
-    """Return by how much features change from step to step (n, steps - 1)."""
-    seen = features(ways.flatten(0, 1)).reshape(*ways.shape[:2], -1)
-    lengths: Tensor = torch.linalg.vector_norm(seen[:, 1:] - seen[:, :-1], dim=2)
-    return lengths
-
-
 def _walk(model: Autoencoder, codes: Array) -> Walk:
     records = model.inverse_transform(codes.reshape(-1, codes.shape[2]))
     if isinstance(records, np.ndarray):
         records = records.reshape(*codes.shape[:2], *records.shape[1:])
     with torch.no_grad():
         ways = torch.from_numpy(codes).to(model.net_.scaling.center.device)
-        lengths = _steps_of(model.net_.features_of, ways).sum(1).cpu().numpy()
+        lengths = changes(model.net_.features_of, ways).sum(1).cpu().numpy()
     return Walk(codes, records, lengths)
