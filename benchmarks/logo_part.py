@@ -58,6 +58,7 @@ def logo(restorer: refold.Restorer) -> list[str]:
     for name, found in rows.items():
         values = (_both(each, marked(*case)) for each, case in zip(found, CASES, strict=True))
         lines.append(f"| {name} | {' | '.join(values)} |")
+    print(*lines, sep="\n", flush=True)
     lines.append(f"| it was not found | {' | '.join(map(_missed, known, CASES))} |")
     lines.append(f"| it gains less than {AHEAD:.0f} dB inside | {' | '.join(map(_little, known, CASES))} |")
     return [*lines, "", f"{seconds:.1f} s a picture of 481x321, one thread.", "", clean()]

@@ -154,9 +154,10 @@ def test_a_logo_without_transparency(background):
     assert decibels(freed[inside], photo[inside]) > decibels(marked[inside], photo[inside]) + 12
 
 
-@pytest.mark.parametrize("name", [*PHOTOS, "camera", "noise", "plain", "tiny"])
+@pytest.mark.parametrize("name", [*PHOTOS, "grey", "camera", "noise", "plain", "tiny"])
 def test_nothing_is_found_where_nothing_is(name):
     others = {
+        "grey": PHOTOS["coffee"].mean(2).astype(np.uint8),
         "camera": data.camera()[100:340, 80:400],
         "noise": np.random.default_rng(0).integers(0, 256, (200, 260, 3), np.uint8),
         "plain": np.full((120, 160, 3), 90, np.uint8),

@@ -194,16 +194,13 @@ def _best(pyramid: Pyramid, logo: Logo, told: Callable[[], None]) -> Fit | None:
     for fit in {*fits[:_FINISHED], *surest}:  # fine patterns are lost where it was searched, but not their outline
         fit = also_turned(pyramid, logo, fit)
         finished.append(refined(pyramid, logo, fit, TURN if fit.place.turn else SIZE))
-    sure = [
-        fit
-        for fit in finished
-        if _is_sure(fit, len(pyramid.levels[0])) and fit.opacity >= _FAINTEST and _in_shape(fit.place, logo)
-    ]
+    channels = len(pyramid.levels[0])
+    sure = [fit for fit in finished if _is_sure(fit, channels) and _in_shape(fit.place, logo)]
     return max(sure, key=lambda fit: fit.surety, default=None)
 
 
 def _is_sure(fit: Fit, channels: int) -> bool:
-    if fit.edges < _FEWEST_EDGES or min(fit.place.height, fit.place.width) < _LOWEST:
+    if fit.opacity < _FAINTEST or fit.edges < _FEWEST_EDGES or min(fit.place.height, fit.place.width) < _LOWEST:
         return False
     if channels == 1:
         return fit.surety >= SURE_IN_GREY
