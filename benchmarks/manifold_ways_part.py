@@ -96,6 +96,6 @@ def _about(judge: MLPClassifier, images: Images) -> str:
         "probability that a network of one hidden layer gives, learned from the training images "
         f"({accuracy:.2%} right on the test images): means over all pictures, and over the least sure picture of "
         "every way. Among: a geodesic that stays among "
-        f"{AMONG:,} learned images. Ahead: ways on which the plain geodesic has the higher mean. Length: its, in parts "
-        "of the line's, as the decoder sees it."
+        f"{AMONG:,} learned images. Ahead: ways on which the plain geodesic has the higher mean. Length: its, in "
+        "parts of the line's, as the decoder sees it."
     )
