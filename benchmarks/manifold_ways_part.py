@@ -12,7 +12,7 @@ from speed_running import header, table_line
 
 import refold
 
-PAIRS, STEPS = 100, 11  # of each kind; codes of a way
+PAIRS, STEPS = 100, 11  # of each kind, fewer in trials; codes of a way
 COMPARED = ("plain", "many")
 AMONG = 3_000  # learned images that a geodesic stays among
 KINDS = ("same digit", "different digits")
@@ -63,11 +63,12 @@ def _model(case: Case, images: Images) -> refold.Autoencoder:
 
 
 def _pairs(labels: Array) -> tuple[Array, Array]:
-    """Return places (2, PAIRS) of test images of the same digit, and of different ones."""
+    """Return places (2, n) of test images of the same digit, and of different ones."""
+    count = min(PAIRS, len(labels) // 100)
     first, last = np.random.default_rng(0).integers(0, len(labels), (2, 100 * PAIRS))
     same = (labels[first] == labels[last]) & (first != last)
     different = labels[first] != labels[last]
-    return tuple(np.stack([first[kind], last[kind]])[:, :PAIRS] for kind in (same, different))
+    return tuple(np.stack([first[kind], last[kind]])[:, :count] for kind in (same, different))
 
 
 def _ways_to_go(ground: Array) -> list[dict[str, Any]]:
