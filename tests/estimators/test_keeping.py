@@ -32,6 +32,23 @@ def test_neighbours_are_kept_for_new_records_too(neighbourly):
     assert accuracy(neighbourly) > accuracy(fitted(IMAGES[:500])) + 0.05
 
 
+def test_small_pictures_whose_codes_have_places_go_through_convolutions_first(neighbourly):
+    assert neighbourly.spec_.kind == "dense" and len(neighbourly.spec_.front) == 2
+    quick = {"keep": "neighbours", "max_epochs": 1}
+    rows = IMAGES[:100, 2:6, 2:6].reshape(100, -1)  # no column is constant
+    others = fitted(rows, **quick), fitted(IMAGES[:100], net="dense", **quick), fitted(IMAGES[:100], max_epochs=1)
+    assert not any(model.spec_.front for model in others)
+
+
+@pytest.mark.parametrize(("keep", "optimizer"), [("neighbours", "muon"), (None, "adamw"), ("smooth", "adamw")])
+def test_muon_moves_the_layers_where_codes_have_places(keep, optimizer):
+    quick = {"keep": keep, "max_epochs": 2, "hidden": (24, 24)}
+    rows = IMAGES[:100, 2:6, 2:6].reshape(100, -1)  # no column is constant
+    codes = {name: fitted(rows, optimizer=name, **quick).transform(rows) for name in ("auto", "adamw", "muon")}
+    assert np.array_equal(codes["auto"], codes[optimizer])
+    assert not np.array_equal(codes["adamw"], codes["muon"])
+
+
 def test_a_record_gets_the_same_code_alone_and_among_others(neighbourly):
     together = neighbourly.transform(IMAGES[500:520])
     alone = np.concatenate([neighbourly.transform(image[None]) for image in IMAGES[500:520]])

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits, make_swiss_roll
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
-from refold.layouts import Neighbours, arranged, nearest_neighbours, neighbour_graph, unrolled
+from refold.layouts import Neighbours, arranged, diffused, nearest_neighbours, neighbour_graph, unrolled
 
 DIGITS = load_digits().data[:600] / 16
 GRAPH = neighbour_graph(nearest_neighbours(DIGITS, 15))
@@ -41,6 +41,29 @@ def test_every_record_has_a_sure_neighbour_and_the_same_number_of_them():
 def test_equal_records_are_no_trouble():
     same = Neighbours(np.array([[1, 2], [0, 2], [0, 1]]), np.zeros((3, 2), np.float32))
     assert np.isfinite(neighbour_graph(same).data).all()
+
+
+def test_diffused_places_show_the_large_shape_of_a_graph_and_nothing_smaller():
+    places = diffused(GRAPH, START)
+    edges = GRAPH.tocoo()
+
+    def along_edges(places):
+        steps = np.square(places[edges.row] - places[edges.col]).sum(1)
+        return (edges.data * steps).sum() / edges.data.sum() / places.var(0).sum()
+
+    assert along_edges(places) < 0.3 * along_edges(START)
+    mass = np.asarray(GRAPH.sum(1))
+    centred = places - (mass * places).sum(0) / mass.sum()
+    np.testing.assert_allclose((mass * centred).T @ centred / mass.sum(), np.eye(2), atol=0.03)
+
+
+def test_parts_without_a_way_between_them_stay_apart_where_they_were():
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(centre, 0.1, (40, 2)) for centre in ([0, 0], [3, 0], [0, 3])])
+    places = diffused(neighbour_graph(nearest_neighbours(rows, 5)), rows)
+    means = np.array([places[part : part + 40].mean(0) for part in (0, 40, 80)])
+    assert means[1, 0] > means[0, 0] + 1 and means[2, 1] > means[0, 1] + 1
+    assert all(places[part : part + 40].std(0).max() < 0.2 for part in (0, 40, 80))
 
 
 def test_arranged_places_keep_neighbours_better_than_components():

@@ -59,7 +59,26 @@ class Ground:
 
 
 def geodesics(net: AutoencoderNet, lines: Array, among: Array | None) -> Array:
-    """Return ways (n, steps, k) with the ends of lines along which features change least in all, in equal steps."""
+    """Return ways along which features change least in all, in about equal steps.
+
+    Parameters
+    ----------
+    net : AutoencoderNet
+    lines : ndarray of shape (n, steps, k), float32
+        From where to where, and the first ways.
+    among : ndarray of shape (m, k), float32, optional
+        Codes that ways stay among.
+
+    Returns
+    -------
+    ways : ndarray of shape (n, steps, k), float32
+        With the ends of the lines.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two codes to stay among.
+    """
     device = net.scaling.center.device
     ground = None if among is None else Ground.of(among, device)
     parts = (torch.from_numpy(lines[at : at + _AT_ONCE]).to(device) for at in range(0, len(lines), _AT_ONCE))

@@ -44,7 +44,8 @@ class AutoencoderParameters:
         "auto",
         choice("auto", "dense", "conv"),
         "Kind of network: dense layers, or convolutions for pictures; 'auto' takes convolutions for pictures whose "
-        "shorter side has at least 8 pixels, but for small ones with keep=.",
+        "shorter side has at least 8 pixels; for small ones whose codes have places (keep=) two of them before dense "
+        "layers, and a dense decoder.",
     )
     hidden: tuple[int, ...] | Literal["auto"] = declare(
         "auto",
