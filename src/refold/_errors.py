@@ -7,6 +7,7 @@
     ├── ParameterError     (ValueError)       a parameter has a value that is not allowed
     ├── ModelFileError     (ValueError)       a model file is broken, altered, too new or hostile
     ├── CheckpointError    (ValueError)       a checkpoint is of another training
+    ├── CompressedFileError (ValueError)      compressed data are damaged, altered, too new or hostile
     ├── DivergedError      (ArithmeticError)  training left the finite numbers
     └── MissingExtraError  (ImportError)      an optional package is needed and absent
 
@@ -42,6 +43,10 @@ class ModelFileError(RefoldError, ValueError):
 
 class CheckpointError(RefoldError, ValueError):
     """A checkpoint belongs to other data or other settings, or is no checkpoint."""
+
+
+class CompressedFileError(RefoldError, ValueError):
+    """Compressed data are damaged, altered, too new, or none; or they need a model that was not given."""
 
 
 class DivergedError(RefoldError, ArithmeticError):

@@ -6,6 +6,7 @@ from refold._lazy import lazy_names
 from refold.estimators._parameters import (
     AutoencoderParameters,
     CameraParameters,
+    CompressorParameters,
     DetectorParameters,
     RestorerParameters,
 )
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from refold.estimators._camera_watch import CameraWatch, JudgedFrame
     from refold.estimators._code_neighbours import neighbours
     from refold.estimators._code_sizes import CodeSizes, code_sizes
+    from refold.estimators._compressor import CompressionReport, Compressor, decompress
     from refold.estimators._detector import Detector, FalseAlarms
     from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
@@ -53,6 +55,9 @@ __all__ = [
     "CameraParameters",
     "CameraWatch",
     "CodeSizes",
+    "CompressionReport",
+    "Compressor",
+    "CompressorParameters",
     "DamageKind",
     "Detector",
     "DetectorParameters",
@@ -78,6 +83,7 @@ __all__ = [
     "binomial_limits",
     "chunk_rows",
     "code_sizes",
+    "decompress",
     "export",
     "found_logo",
     "inspect_file",
@@ -112,6 +118,9 @@ __getattr__, __dir__ = lazy_names(
         "CameraWatch": "._camera_watch",
         "CodeSizes": "._code_sizes",
         "code_sizes": "._code_sizes",
+        "CompressionReport": "._compressor",
+        "Compressor": "._compressor",
+        "decompress": "._compressor",
         "Detector": "._detector",
         "Event": "._series_of_detector",
         "EventFinder": "._series_of_detector",

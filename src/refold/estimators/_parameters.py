@@ -374,3 +374,39 @@ class RestorerParameters:
         "Seed: the same seed gives the same weights on the same machine with the same `threads`.",
     )
     verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CompressorParameters:
+    """Parameters of `Compressor`."""
+
+    max_error: float | str = declare(
+        0.0,
+        real(0) | text("a text such as '1e-3rel'"),
+        "The largest error of any value: 0 gives back all bits; a number is in units of the data; '1e-3rel' is a "
+        "share of the range from the smallest to the largest value, '1e-3pw' a share of each value.",
+    )
+    quality: float | None = declare(
+        None,
+        nothing() | real(0, 1, above=True, below=True),
+        "Keep the code alone, without any promise about single values: the share of the variance that shall come "
+        "back, such as 0.95. Not together with max_error.",
+    )
+    bytes_per_sample: float | None = declare(
+        None,
+        nothing() | real(0, above=True),
+        "Keep the code alone, of as many bytes a record on average. Not together with max_error or quality.",
+    )
+    fill_value: float | Literal["auto"] | None = declare(
+        "auto",
+        choice("auto") | nothing() | real(),
+        "A number that stands for nothing, such as 1e20 for land; 'auto' finds numbers that are there many times, "
+        "far outside of all others. They come back as they are and never count as errors.",
+    )
+    max_epochs: int | Literal["auto"] = declare(
+        "auto", choice("auto") | whole(1), "How often training goes over the data; 'auto' is a few minutes at most."
+    )
+    random_state: Any = declare(
+        None, nothing() | whole(0, 2**32 - 1), "Seed: the same seed learns the same on the same machine."
+    )
+    verbose: bool | int = declare(0, flag() | whole(0), "1 shows a progress bar on standard error.")

@@ -18,6 +18,7 @@ from refold._parameters import check_parameters
 from refold.data import adapter_from_json
 from refold.estimators._autoencoder import Autoencoder
 from refold.estimators._camera_detection import CameraDetector, rebuild_camera
+from refold.estimators._compressor import Compressor, rebuild_compressor
 from refold.estimators._detector import Detector
 from refold.estimators._detector_storage import rebuild_detector
 from refold.estimators._parameters import AutoencoderParameters
@@ -27,7 +28,7 @@ from refold.nets import NetSpec, build_net
 from refold.objectives import describe, parse_corruption, parse_keep, parse_penalties
 from refold.train import EpochRecord, choose_device
 
-KINDS = ("Autoencoder", "CameraDetector", "Detector", "Restorer")
+KINDS = ("Autoencoder", "CameraDetector", "Compressor", "Detector", "Restorer")
 _OF_A_RUN = ("encoder", "decoder", "checkpoint", "checkpoint_seconds", "track", "max_memory")  # never in a file
 _FITTED = ("history_", "best_epoch_", "n_iter_", "stopped_", "n_features_in_", "frame_")
 
@@ -56,7 +57,7 @@ def load(
     decoder: nn.Module | None = None,
     features: nn.Module | None = None,
     device: str = "auto",
-) -> Autoencoder | CameraDetector | Detector | Restorer:
+) -> Autoencoder | CameraDetector | Compressor | Detector | Restorer:
     """Read a model that `save` wrote. Nothing in the file is run.
 
     Parameters
@@ -70,7 +71,7 @@ def load(
 
     Returns
     -------
-    model : Autoencoder, Detector, CameraDetector or Restorer
+    model : Autoencoder, Detector, CameraDetector, Compressor or Restorer
         Fitted; gives the same numbers as the model that was saved.
 
     Raises
@@ -95,6 +96,8 @@ def load(
     try:
         if file.kind == "CameraDetector":
             return rebuild_camera(file, Path(path).name)
+        if file.kind == "Compressor":
+            return rebuild_compressor(file, Path(path).name)
         if file.kind == "Restorer":
             return rebuild_restorer(file, Path(path).name, device)
         if file.kind == "Detector":

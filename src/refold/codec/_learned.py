@@ -1,0 +1,53 @@
+"""Learned ways as one model: bytes that name themselves by their digest."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from refold._errors import CompressedFileError
+from refold.codec._container import length_bytes
+from refold.codec._in_order import InOrder
+from refold.codec._ways import LearnedWay, Way, Ways
+
+PLAIN: dict[int, Way] = {16: InOrder()}
+FIRST_LEARNED = 32  # numbers from here on need a model
+LEARNED: dict[int, Callable[[bytes], LearnedWay]] = {}
+
+
+def model_of(ways: Mapping[int, LearnedWay]) -> bytes:
+    """Return learned ways as a model."""
+    parts = []
+    for number, way in sorted(ways.items()):
+        content = way.to_bytes()
+        parts.append(bytes([number]) + length_bytes(len(content)) + content)
+    return b"".join(parts)
+
+
+def ways_of(model: bytes) -> Ways:
+    """Return the plain ways, and the learned ones of a model.
+
+    Raises
+    ------
+    CompressedFileError
+        If it is no model, or one of a newer version.
+    """
+    ways: dict[int, Any] = dict(PLAIN)
+    try:
+        while model:
+            number, length, start = model[0], 0, 1
+            while True:
+                byte = model[start]
+                length |= (byte & 127) << 7 * (start - 1)
+                start += 1
+                if byte < 128:
+                    break
+            if number not in LEARNED or start + length > len(model):
+                raise CompressedFileError(
+                    "the model knows a way that this version of refold does not; install a newer one"
+                )
+            ways[number] = LEARNED[number](model[start : start + length])
+            model = model[start + length :]
+    except (ValueError, IndexError, TypeError, KeyError, OverflowError, AssertionError) as error:
+        if isinstance(error, CompressedFileError):
+            raise
+        raise CompressedFileError("the model of compressed data is damaged; take another copy of it") from error
+    return ways

@@ -1,0 +1,171 @@
+"""A block of values to bytes: the shortest of all ways that keep the promise, and back."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refold._errors import CompressedFileError
+from refold.codec._bits import BitReader, BitWriter
+from refold.codec._bound import Bound
+from refold.codec._plain_bytes import BZ2, LZMA, RAW, shuffled, unshuffled
+from refold.codec._specials import Specials, code_specials, find_specials
+from refold.codec._ways import Way, Ways
+from refold.codec._whole import Whole, keeps, tighter, whole_from_bytes, whole_of
+
+Array = NDArray[Any]
+
+_BYTES = {0: (RAW, False), 1: (LZMA, False), 2: (BZ2, False), 3: (LZMA, True)}
+_LARGE = 1 << 16  # values: ways of larger blocks are tried on a part
+_NEAR = 1.1  # times the best on a part: ways that may be the best on the whole
+_SAMPLE = 1 << 18  # bytes that general compressors are tried on
+_DAMAGED = (ValueError, IndexError, OverflowError, TypeError, AssertionError, ZeroDivisionError, struct.error)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A block as bytes, the number of the way it went, and the values that will come back."""
+
+    data: bytes
+    way: int
+    values: Array
+
+
+def pack(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...] = ()) -> Packed:
+    """Return the shortest that keeps the promise, which was checked.
+
+    Parameters
+    ----------
+    values : ndarray of bool, whole numbers or floats, (n, ...)
+    bound : Bound
+        Not one of a share of the range.
+    ways : mapping of int to Way
+    fill : tuple of float
+        Numbers that stand for nothing and come back as they are.
+    """
+    plain = _shortest_bytes(values)
+    coded = _coded(values, bound, ways, fill)
+    return min((plain, *coded), key=lambda packed: len(packed.data))
+
+
+def unpack(data: bytes, shape: tuple[int, ...], dtype: Any, ways: Ways) -> Array:
+    """Return the values of a block.
+
+    Raises
+    ------
+    CompressedFileError
+        If the data are not those of such a block.
+    """
+    try:
+        number = data[0]
+        if number in _BYTES:
+            return _from_bytes(number, data[1:], shape, np.dtype(dtype))
+        if number not in ways:
+            raise CompressedFileError(
+                "a block needs a model that was not given; give the model it was compressed with"
+            )
+        return _decoded(data[1:], shape, np.dtype(dtype), ways[number])
+    except _DAMAGED as error:
+        if isinstance(error, CompressedFileError):
+            raise
+        raise CompressedFileError("a block is damaged: it cannot be decoded") from error
+
+
+# --- bytes ---------------------------------------------------------------------------------------------------------
+
+
+def _shortest_bytes(values: Array) -> Packed:
+    """Return the block by a general compressor, one that a part of it says is the best."""
+    data, size = np.ascontiguousarray(values).tobytes(), values.dtype.itemsize
+    ends = len(data) if len(data) <= _SAMPLE else _SAMPLE // size * size
+    tried = [number for number, (_, mixed) in _BYTES.items() if not mixed or size > 1]
+    best = min(tried, key=lambda number: len(_to_bytes(number, data[:ends], size)))
+    packed = min((_to_bytes(number, data, size) for number in {0, best}), key=len)
+    return Packed(packed, packed[0], values)
+
+
+def _to_bytes(number: int, data: bytes, size: int) -> bytes:
+    way, mixed = _BYTES[number]
+    return bytes([number]) + way.pack(shuffled(data, size) if mixed else data)
+
+
+def _from_bytes(number: int, data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    way, mixed = _BYTES[number]
+    size = int(np.prod(shape)) * dtype.itemsize
+    found = way.unpack(data, size)
+    if len(found) != size:
+        raise CompressedFileError(f"a block is damaged: it holds {len(found)} bytes, not {size}")
+    found = unshuffled(found, dtype.itemsize) if mixed else found
+    return np.frombuffer(found, dtype).reshape(shape).copy()
+
+
+# --- ways ----------------------------------------------------------------------------------------------------------
+
+
+def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> Iterator[Packed]:
+    specials = find_specials(values, fill)
+    whole = None if specials is None else whole_of(values, specials.known, bound)
+    if specials is None or whole is None:
+        return
+    applying = {number: way for number, way in ways.items() if way.applies(values.shape, whole.shift)}
+    for number, way in _promising(values, specials, whole, applying).items():
+        for finer in tighter(whole):
+            packed = _through(number, way, values, specials, finer)
+            if keeps(values, packed.values, specials.known, bound):
+                yield packed
+                break
+
+
+def _promising(values: Array, specials: Specials, whole: Whole, ways: Ways) -> Ways:
+    """Return the ways that are worth the whole block: of a large one those that do well on a part."""
+    part = _part_of(values.shape)
+    if values.size <= _LARGE or len(ways) < 2:
+        return ways
+    some = Specials(specials.patterns, specials.where[part])
+    sizes = {number: len(_through(number, way, values[part], some, whole).data) for number, way in ways.items()}
+    return {number: way for number, way in ways.items() if sizes[number] <= _NEAR * min(sizes.values())}
+
+
+def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the middle of a block: whole records while they are small."""
+    record = int(np.prod(shape[1:]))
+    each = max(8, _LARGE // max(record, 1))
+    inner = 1.0 if record * 8 <= _LARGE else (_LARGE / 8 / record) ** (1 / (len(shape) - 1))
+    lengths = [min(shape[0], each), *(max(1, int(length * inner)) for length in shape[1:])]
+    starts = [(length - some) // 2 for length, some in zip(shape, lengths, strict=True)]
+    return tuple(slice(start, start + some) for start, some in zip(starts, lengths, strict=True))
+
+
+def _through(number: int, way: Way, values: Array, specials: Specials, whole: Whole) -> Packed:
+    """Return the block as this way codes it, and what comes back."""
+    patterns, described = specials.patterns, whole.to_bytes()
+    head = bytes([number, len(described)]) + described + bytes([len(patterns)]) + patterns.tobytes()
+    writer, known = BitWriter(), specials.known
+    code_specials(writer, values.shape, patterns, specials.where)
+    ordinary = np.where(known, values, values[known][0] if known.any() else values.dtype.type(1))
+    rest = whole.code_rest(writer, values.shape, ordinary)
+    numbers = way.code(writer, known, whole.shift, whole.true(ordinary))
+    return Packed(head + writer.to_bytes(), number, _joined(numbers, rest, specials, whole, values.dtype))
+
+
+def _decoded(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], way: Way) -> Array:
+    end = 1 + data[0]
+    whole, count = whole_from_bytes(data[1:end]), data[end]
+    start = end + 1 + count * dtype.itemsize
+    patterns, reader = np.frombuffer(data[end + 1 : start], dtype), BitReader(data[start:])
+    specials = code_specials(reader, shape, patterns)
+    if len(patterns) != count or not way.applies(shape, whole.shift):
+        raise CompressedFileError("a block is damaged: it says what cannot be")
+    rest = whole.code_rest(reader, shape)
+    return _joined(way.code(reader, specials.known, whole.shift), rest, specials, whole, dtype)
+
+
+def _joined(numbers: Array, rest: Array | None, specials: Specials, whole: Whole, dtype: np.dtype[Any]) -> Array:
+    values = whole.values(numbers, rest, dtype)
+    out = ~specials.known
+    if out.any():
+        values[out] = specials.patterns[specials.where[out] - 1]
+    return values

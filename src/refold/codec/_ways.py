@@ -1,0 +1,41 @@
+"""The ways in which a block of whole numbers is coded, by the number that stands for them in a file."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from refold.codec._bits import Coder
+
+Array = NDArray[Any]
+
+
+class Way(Protocol):
+    """How whole numbers are coded; the same method in both directions."""
+
+    def applies(self, shape: tuple[int, ...], shift: int) -> bool:
+        """Return whether blocks of this shape can be coded so."""
+
+    def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
+        """Write or read numbers, and return those that the reader gets: int64 in the shape of the block.
+
+        Parameters
+        ----------
+        coder : Coder
+        known : ndarray of bool, (n, ...)
+            What is coded; elsewhere any number is returned.
+        shift : int
+            Numbers may be off by half of 2**shift; 0 asks for the same numbers.
+        true : ndarray of float64 or int64, (n, ...)
+            What shall come back. Given to a writer only.
+        """
+
+
+class LearnedWay(Way, Protocol):
+    """A way that was learned from data; both sides need the same one."""
+
+    def to_bytes(self) -> bytes:
+        """Return all that was learned."""
+
+
+Ways = Mapping[int, Way]
