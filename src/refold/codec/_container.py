@@ -2,8 +2,8 @@
 
 Layout (`docs/format.md` tells all of it): the signature ``refz``, a version, then sections, each of a letter, a
 length, the content and a checksum over all three. ``M`` is a model, ``A`` begins an array, ``B`` is one block of it,
-``Z`` ends the file, so that one that is cut short is not taken for whole. Whole numbers are little-endian; lengths are
-of seven bits a byte, low ones first.
+``Z`` ends the file, so that one that is cut short is not taken for whole. Whole numbers are little-endian; lengths
+are of seven bits a byte, low ones first.
 """
 
 import json
