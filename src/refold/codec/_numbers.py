@@ -20,7 +20,7 @@ _CLASSES = 63  # the last one ends at 2**62 - 1
 _SIGN = _CLASSES
 _FIRST, _SECOND = _SIGN + 1, _SIGN + 1 + _CLASSES
 _COLUMNS = _SECOND + 2 * _CLASSES
-_MOST_COUNTED = 1 << 12  # then both counts are halved, so that what was long ago weighs less
+_MOST_COUNTED = 1 << 15  # then both counts are halved, so that what was long ago weighs less
 
 MOST = (1 << (_CLASSES - 1)) - 1  # the largest number that can be coded, and the smallest without its sign
 

@@ -207,12 +207,13 @@ def _rounding(values: Array, known: Array, bound: Bound) -> Whole | None:
 
 
 def _multiples(ordinary: Array, bound: Bound) -> Multiples | None:
-    largest = np.abs(ordinary).max()
-    reach = bound.amount - float(np.spacing(largest)) / 2  # the last rounding, to the type, has its share
+    largest = float(np.abs(ordinary).max())
+    last = np.ldexp(float(np.finfo(ordinary.dtype).eps), int(np.frexp(largest)[1]) - 2)
+    reach = bound.amount - float(last)  # the last rounding, to the type, has its share
     if not reach > bound.amount / 8 or not np.isfinite(reach):
         return None
     unit = 2 * reach * (1 - 1e-12) / (1 << FINE)
-    return Multiples(unit) if 0 < unit < np.inf and float(largest) / unit < _MOST_UNITS else None
+    return Multiples(unit) if 0 < unit < np.inf and largest / unit < _MOST_UNITS else None
 
 
 def _logarithms(ordinary: Array, bound: Bound) -> Logarithms | None:
