@@ -2,6 +2,7 @@
 
 from refold.codec._bits import CERTAIN, BitReader, BitWriter, Coder
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights, integer_net
+from refold.codec._lattice import LatticeWay
 from refold.codec._numbers import MOST, Counts, code_numbers
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Counts",
     "IntegerLayer",
     "IntegerNet",
+    "LatticeWay",
     "code_numbers",
     "code_weights",
     "integer_net",
