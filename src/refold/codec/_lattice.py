@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold.codec._bits import BitWriter, Coder
-from refold.codec._grades import UNIT, GradedCounts, grades_of
+from refold.codec._grades import GradedCounts, geometric_chances
 from refold.codec._lattice_stages import FirstAxis, Stage, stages
 from refold.codec._numbers import Counts, code_numbers
 
@@ -26,6 +26,8 @@ _FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 15
 _FEW = 12  # places; stages of fewer take the mean of all curves
 _TRIED = 1 << 16  # values that a plan is tried on
 _WIDTH = 2  # bits of each part of a plan
+_GRADES, _SMALLEST, _HALF_POWER = 26, 1 / 128, 1.4142135623730951  # expected sizes, two in each power of two
+UNIT, _TABLE = 64, 1 << 12  # parts in which expected sizes are given, and the most
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class _Pass:
         self.whole = bool(known.all())
         self.field = np.zeros(known.shape, np.int64)  # found, and where nothing is known what was expected
         self.sizes = np.zeros(known.shape, np.int32)  # of what was coded, in sixteenths of a full step
-        self.counts = GradedCounts.empty(2 * _LEVELS)
+        self.counts = GradedCounts(2 * _LEVELS, _PRIOR)
         self.choices = np.ones((known.ndim + 1, 2 * known.ndim + 2), np.int64)
         self.coded = 0
 
@@ -181,7 +183,7 @@ class _Pass:
         for turn in range(2):
             at = np.flatnonzero(known & (odd == turn))
             expected = before if turn == 0 else before + UNIT * _around(np.abs(found)) // (2 * known.ndim)
-            contexts = (2 * level + turn) * len(self.counts.prior) + grades_of(expected.reshape(-1)[at])
+            contexts = (2 * level + turn) * self.counts.grades + _grades_of(expected.reshape(-1)[at])
             for chunk in self._chunks(len(at)):
                 part = None if numbers is None else numbers.reshape(-1)[at[chunk]]
                 found.reshape(-1)[at[chunk]] = code_numbers(self.coder, contexts[chunk], self.counts, part)  # type: ignore[arg-type]
@@ -337,3 +339,18 @@ for _which, _four_weights in {
 }.items():  # fmt: skip
     _CUBIC[_which] = _four_weights
 _WEIGHT = np.array([4 if which & 6 == 6 else 1 if which else 0 for which in range(16)])
+
+
+def _grades_of(expected: Array) -> Array:
+    """Return the grades of expected sizes, int64 in parts of `UNIT`, 0 and more."""
+    return np.asarray(_GRADE_OF[np.minimum(expected, _TABLE - 1)])
+
+
+def _table_of_grades() -> Array:
+    sizes = np.maximum(np.arange(_TABLE), 0.25) / UNIT
+    mantissas, exponents = np.frexp(sizes / _SMALLEST)
+    return np.clip(2 * exponents - 2 + (mantissas > 0.5 * _HALF_POWER), 0, _GRADES - 1)
+
+
+_GRADE_OF = _table_of_grades()
+_PRIOR = geometric_chances([_SMALLEST * 2.0 ** (grade // 2) * _HALF_POWER ** (grade % 2) for grade in range(_GRADES)])
