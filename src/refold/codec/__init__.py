@@ -3,6 +3,19 @@
 from refold.codec._bits import CERTAIN, BitReader, BitWriter, Coder
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights, integer_net
 from refold.codec._lattice import LatticeWay
+from refold.codec._lattice_places import (
+    AROUND,
+    CENTRE,
+    DIFFERENCES,
+    EDGE,
+    INPUTS,
+    MOST_INPUT,
+    Layout,
+    Sight,
+    Slice,
+    look,
+)
+from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
 from refold.codec._numbers import MOST, Counts, code_numbers
 
 __all__ = [
@@ -15,6 +28,21 @@ __all__ = [
     "IntegerLayer",
     "IntegerNet",
     "LatticeWay",
+    "LearnedLattice",
+    "AROUND",
+    "CENTRE",
+    "EDGE",
+    "DIFFERENCES",
+    "INPUTS",
+    "MOST_INPUT",
+    "Layout",
+    "Sight",
+    "Slice",
+    "look",
+    "MOST_SKIP",
+    "PARTS",
+    "SKIP_PARTS",
+    "as_slices",
     "code_numbers",
     "code_weights",
     "integer_net",
