@@ -15,8 +15,20 @@ from refold.codec._container import (
     values_checksum,
 )
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights, integer_net
-from refold.codec._learned import FIRST_LEARNED, model_of, ways_of
-from refold.codec._masks import code_mask
+from refold.codec._lattice import LatticeWay
+from refold.codec._lattice_places import (
+    AROUND,
+    CENTRE,
+    DIFFERENCES,
+    EDGE,
+    INPUTS,
+    MOST_INPUT,
+    Layout,
+    Sight,
+    Slice,
+    look,
+)
+from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
 from refold.codec._numbers import MOST, Counts, code_numbers
 from refold.codec._packing import Packed, pack, unpack
 from refold.codec._specials import Specials, find_fill, find_specials
@@ -38,15 +50,22 @@ __all__ = [
     "Counts",
     "IntegerLayer",
     "IntegerNet",
-    "LearnedWay",
-    "Packed",
-    "RefzContents",
-    "RefzWriter",
-    "Specials",
-    "Way",
-    "Ways",
-    "Whole",
-    "code_mask",
+    "LatticeWay",
+    "LearnedLattice",
+    "AROUND",
+    "CENTRE",
+    "EDGE",
+    "DIFFERENCES",
+    "INPUTS",
+    "MOST_INPUT",
+    "Layout",
+    "Sight",
+    "Slice",
+    "look",
+    "MOST_SKIP",
+    "PARTS",
+    "SKIP_PARTS",
+    "as_slices",
     "code_numbers",
     "code_weights",
     "find_fill",
