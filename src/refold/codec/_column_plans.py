@@ -14,9 +14,10 @@ from refold.codec._numbers import Counts, code_numbers
 Array = NDArray[Any]
 Source = tuple[int, int]  # 0: this row, 1: the row before, 2: the row after, among the rows that are known; a column
 
-ONE = 1 << 12  # of a factor
+_FRACTION = 8
+ONE = 1 << _FRACTION  # of a factor
 SOURCES = 3
-_FIELDS = 40
+_HEAD = 9
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Places:
 class Plan:
     """How one column is coded: a centre, bins of what is left, values with a symbol of their own, sources to look at.
 
-    The centre is ``offset + sum(factor * number of source) / 4096``. `direct`: symbols stand for numbers themselves.
+    The centre is ``offset + sum(factor * number of source) / 256``. `direct`: symbols stand for numbers themselves.
     """
 
     direct: bool
@@ -77,54 +78,56 @@ class Plan:
         summed = np.zeros(len(places.rows), np.int64)
         for source, factor in self.terms:
             summed += values[places.of(source)] * (factor // ONE if whole else factor)
-        return np.asarray((summed if whole else summed >> 12) + (self.offset << shift))
+        return np.asarray((summed if whole else summed >> _FRACTION) + (self.offset << shift))
 
-    def numbers(self) -> list[int]:
-        """Return the plan as numbers."""
-        terms = [part for (lag, column), factor in self.terms for part in (lag, column, factor)]
-        sources = [part for source in self.sources for part in source]
-        steps = np.diff(np.array((0, *self.special), np.int64)).tolist()
-        head = [int(self.direct), self.spread, self.width, self.first, self.last, self.offset]
-        return [*head, len(self.terms), len(self.sources), *terms, *sources, *steps]
+    def head(self) -> list[int]:
+        """Return numbers that every plan has."""
+        sizes = [len(self.terms), len(self.sources), len(self.special)]
+        return [int(self.direct), self.spread, self.width, self.first, self.last, self.offset, *sizes]
+
+    def rest(self, column: int) -> list[int]:
+        """Return numbers of which there are as many as the head says, of a plan of this column."""
+        pairs = [*(source for source, _ in self.terms), *self.sources]
+        places = [part for lag, at in pairs for part in (lag, column - at)]
+        return [*places, *(factor for _, factor in self.terms), *np.diff(np.array((0, *self.special))).tolist()]
 
     @staticmethod
-    def of(numbers: list[int]) -> "Plan":
+    def of(head: list[int], rest: list[int], column: int) -> "Plan":
         """Return the plan that gave these numbers."""
-        direct, spread, width, first, last, offset, terms, sources, *rest = numbers
-        ends = 3 * terms, 3 * terms + 2 * sources
-        triples = zip(*(iter(rest[: ends[0]]),) * 3, strict=True)
-        pairs = zip(*(iter(rest[ends[0] : ends[1]]),) * 2, strict=True)
-        return Plan(
-            bool(direct),
-            spread,
-            width,
-            first,
-            last,
-            offset,
-            tuple(((lag, column), factor) for lag, column, factor in triples),
-            tuple(pairs),
-            tuple(np.cumsum(np.array(rest[ends[1] :], np.int64)).tolist()),
-        )
+        direct, spread, width, first, last, offset, terms, sources, _ = head
+        places, end = rest[: 2 * (terms + sources)], 2 * (terms + sources)
+        pairs = [(lag, column - back) for lag, back in zip(places[::2], places[1::2], strict=True)]
+        factors, steps = rest[end : end + terms], rest[end + terms :]
+        weighed = tuple(zip(pairs[:terms], factors, strict=True))
+        special = tuple(np.cumsum(np.array(steps, np.int64)).tolist())
+        return Plan(bool(direct), spread, width, first, last, offset, weighed, tuple(pairs[terms:]), special)
 
 
-def code_plans(coder: Coder, count: int, plans: list[Plan] | None = None) -> list[Plan]:
-    """Write or read `count` plans."""
-    counts = Counts.empty(_FIELDS + 1)
-    return [_code_plan(coder, counts, None if plans is None else plans[at]) for at in range(count)]
+def code_plans(coder: Coder, columns: int, groups: int, plans: list[list[Plan]] | None = None) -> list[list[Plan]]:
+    """Write or read plans of the columns for every group."""
+    counts = Counts.empty(_HEAD + 4)
+    found = []
+    for group in range(groups):
+        aims = [None if plans is None else plans[group][column] for column in range(columns)]
+        found.append([_code_plan(coder, counts, column, plan) for column, plan in enumerate(aims)])
+    return found
 
 
-def _code_plan(coder: Coder, counts: Counts, plan: Plan | None) -> Plan:
-    numbers = None if plan is None else np.array(plan.numbers(), np.int64)
-    length = None if numbers is None else np.array([len(numbers)], np.int64)
-    fields = int(code_numbers(coder, np.array([_FIELDS]), counts, length)[0])
-    contexts = np.minimum(np.arange(fields), _FIELDS - 1)
-    return Plan.of(code_numbers(coder, contexts, counts, numbers).tolist())
+def _code_plan(coder: Coder, counts: Counts, column: int, plan: Plan | None) -> Plan:
+    """Write or read a plan: how many numbers there are, then these by their kinds."""
+    head = None if plan is None else np.array(plan.head(), np.int64)
+    head = code_numbers(coder, np.arange(_HEAD), counts, head)
+    terms, sources, special = head[-3:].tolist()
+    kinds = [0, 1] * (terms + sources) + [2] * terms + [3] * special
+    rest = None if plan is None else np.array(plan.rest(column), np.int64)
+    rest = code_numbers(coder, np.array(kinds, np.int64) + _HEAD, counts, rest)
+    return Plan.of(head.tolist(), rest.tolist(), column)
 
 
-def growing(count: int, seen: int, least: int = 8, most: int = 4096) -> Iterator[slice]:
+def growing(count: int, seen: int, least: int = 16, most: int = 4096) -> Iterator[slice]:
     """Yield slices that cut `count` rows into parts that grow with what has been seen before them."""
     start = 0
     while start < count:
-        end = min(start + min(max(least, (seen + start) // 2), most), count)
+        end = min(start + min(max(least, seen + start), most), count)
         yield slice(start, end)
         start = end

@@ -1,18 +1,18 @@
 """Tables: every column from columns before it and from rows near by, by opinions that are counted and mixed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refold.codec._bits import Coder
+from refold.codec._bins import Bins
+from refold.codec._bits import BitReader, BitWriter, Coder
 from refold.codec._column_choices import chosen_plans
 from refold.codec._column_plans import Places, Plan, code_plans, growing
-from refold.codec._matches import Matches
-from refold.codec._mixing import BIT, Mixer, choose, log2_of, weights_of
-from refold.codec._numbers import Counts, code_numbers
+from refold.codec._matches import KINDS, Matches
+from refold.codec._mixing import Gains, Mixer, choose, gates_of, log2_of, weights_of
 
 Array = NDArray[Any]
 
@@ -21,6 +21,9 @@ _LEVELS = 32  # ranks of a column's numbers, as contexts
 _SEEN = 64  # what a symbol that came once weighs against the guess before any came
 _PRIOR = 4096  # what the first opinion weighs in the others, in parts of one symbol that came
 _GROUPS = 3  # rows 1, 2 and more apart
+_SOURCES = 3
+_SCORES = 32  # how well a copy did so far
+_SIGNED = 17
 
 
 @dataclass(frozen=True)
@@ -33,34 +36,101 @@ class PlainColumns:
 
     def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
         """Write or read numbers (n, columns), see the room's other ways."""
-        n, columns = known.shape
-        if not n or not known.any():
-            return np.zeros((n, columns), np.int64)
+        if not known.any():
+            return np.zeros(known.shape, np.int64)
         plans = None if true is None else chosen_plans(known, shift, true)
-        groups = _code_groups(coder, columns, plans)
-        return _Table.of(groups, np.zeros((0, columns), np.int64), known, shift).code(coder, true)
+        return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift).code(coder, true)
+
+
+@dataclass(frozen=True)
+class LearnedColumns:
+    """With examples (n, columns) int64, which are coded before the block and from which all counts start."""
+
+    examples: Array
+    shift: int = 0
+    data: bytes = b""
+    _ready: "list[_Table]" = field(default_factory=list, compare=False, repr=False)
+
+    def applies(self, shape: tuple[int, ...], shift: int) -> bool:
+        """Return whether arrays of this shape can be coded."""
+        return len(shape) == 2 and shape[1] == self.examples.shape[1] and shift == self.shift
+
+    def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
+        """Write or read numbers (n, columns), see the room's other ways."""
+        if not known.any():
+            return np.zeros(known.shape, np.int64)
+        return self._ready[0].before(known).code(coder, true)
+
+    def to_bytes(self) -> bytes:
+        """Return the examples, as small as they get."""
+        head = np.array([*self.examples.shape, self.shift], "<i4")
+        return head.tobytes() + self.data
+
+    @staticmethod
+    def from_bytes(data: bytes) -> "LearnedColumns":
+        """Return the way that `to_bytes` gave."""
+        rows, columns, shift = np.frombuffer(data[:12], "<i4").tolist()
+        way = _learned(BitReader(data[12:]), (rows, columns), shift, None)
+        return replace(way, data=data[12:])
+
+    @staticmethod
+    def of(examples: Array, shift: int = 0) -> "LearnedColumns":
+        """Return the way that knows examples (n, columns), whole numbers."""
+        return _learned(BitWriter(), examples.shape, shift, examples)
+
+
+def _learned(coder: Any, shape: tuple[int, int], shift: int, examples: Array | None) -> LearnedColumns:
+    """Write or read examples and keep what was counted."""
+    known = np.ones(shape, bool)
+    true = None if examples is None else examples.astype(np.float64)
+    plans = None if true is None else chosen_plans(known, shift, true)
+    table = _Table.of(_code_groups(coder, shape[1], plans), known, shift)
+    found = table.code(coder, true)
+    return LearnedColumns(found, shift, coder.to_bytes() if coder.writes else b"", [table])
 
 
 def _code_groups(coder: Coder, columns: int, plans: list[list[Plan]] | None) -> list[list[Plan]]:
     """Write or read the plans of all groups; tables without order among rows have one group."""
     ordered = coder.draw(1, 1, None if plans is None else np.array([len(plans) > 1]).astype(int))[0]
-    count = _GROUPS if ordered else 1
-    found = code_plans(coder, count * columns, None if plans is None else [plan for group in plans for plan in group])
-    return [found[at * columns : (at + 1) * columns] for at in range(count)]
+    return code_plans(coder, columns, _GROUPS if ordered else 1, plans)
+
+
+@dataclass
+class _Memory:
+    """What is known of a column in a group: contexts (m, n) and symbols (n,) seen, the weights of opinions."""
+
+    contexts: Array
+    symbols: Array
+    mixer: Mixer
+    gains: Gains
+    age: int
+
+    def copy(self) -> "_Memory":
+        return _Memory(self.contexts, self.symbols, self.mixer.copy(), self.gains.copy(), self.age)
 
 
 @dataclass
 class _Group:
-    """What was seen of rows that are alike far from known ones."""
+    """Rows that are alike far from known ones: those seen, and what is known of each column."""
 
     plans: list[Plan]
+    bins: list[Bins]
     seen: Places
-    mixers: dict[int, Mixer] = field(default_factory=dict)
+    memories: dict[int, _Memory]
+
+    @staticmethod
+    def of(plans: list[Plan]) -> "_Group":
+        none = np.zeros(0, np.int64)
+        return _Group(plans, [plan.bins() for plan in plans], Places(none, none, none), {})
+
+    def copy(self) -> "_Group":
+        memories = {column: memory.copy() for column, memory in self.memories.items()}
+        return _Group(self.plans, self.bins, self.seen, memories)
 
 
 @dataclass
 class _Table:
-    """Numbers found so far: examples first, then the block's rows."""
+    """Numbers found so far: examples first, then the block's rows from `first` on."""
 
     groups: list[_Group]
     values: Array  # (examples + n, columns) int64
@@ -68,109 +138,97 @@ class _Table:
     ranks: Array  # (examples + n, columns) uint8
     known: Array
     shift: int
-    first: int  # row of the block
+    first: int
     matches: Matches
-    boosts: "Boosts"
+    gains: Gains
     edges: list[Array]
     ranked: int = 0
+    age: int = 0  # how often ranks were made afresh
 
     @staticmethod
-    def of(plans: list[list[Plan]], examples: Array, known: Array, shift: int) -> "_Table":
-        n, (first, columns) = len(known), examples.shape
-        values = np.zeros((first + n, columns), np.int64)
-        values[:first] = examples
-        everywhere = np.ones((first + n, columns), bool)
-        everywhere[first:] = known
-        zeros = np.zeros(values.shape, np.uint8)
-        groups = [_Group(group, _examples(number, len(plans), first)) for number, group in enumerate(plans)]
-        table = _Table(
-            groups,
+    def of(plans: list[list[Plan]], known: Array, shift: int) -> "_Table":
+        values = np.zeros(known.shape, np.int64)
+        return _Table(
+            [_Group.of(group) for group in plans],
             values,
-            zeros,
-            zeros.copy(),
-            everywhere,
+            np.zeros(known.shape, np.uint8),
+            np.zeros(known.shape, np.uint8),
+            known,
             shift,
-            first,
+            0,
             Matches.of(values, shift),
-            Boosts(),
-            [np.zeros(0, np.int64)] * columns,
+            Gains.fresh((_SOURCES + KINDS) * _SCORES),
+            [np.zeros(0, np.int64)] * known.shape[1],
         )
-        table.start()
-        return table
 
-    def start(self) -> None:
-        """Look at the examples."""
-        if self.first:
-            rows = np.arange(self.first)
-            for column in range(self.values.shape[1]):
-                self.matches.note(rows, column)
+    def before(self, known: Array) -> "_Table":
+        """Return a table that goes on with a block's rows."""
+        values = np.concatenate([self.values, np.zeros(known.shape, np.int64)])
+        none = np.zeros(known.shape, np.uint8)
+        return _Table(
+            [group.copy() for group in self.groups],
+            values,
+            np.concatenate([self.left, none]),
+            np.concatenate([self.ranks, none]),
+            np.concatenate([self.known, known]),
+            self.shift,
+            len(self.values),
+            self.matches.before(values),
+            self.gains.copy(),
+            self.edges,
+            self.ranked,
+            self.age,
+        )
 
     def code(self, coder: Coder, true: Array | None) -> Array:
         """Write or read the block."""
         for number, places in self.parts():
             group = self.groups[number]
-            self.rank(group.seen)
+            self.rank()
             for column, plan in enumerate(group.plans):
                 wanted = None if true is None else true[places.rows - self.first, column]
-                _Column(self, group, number, column, plan, places).code(coder, wanted)
+                _Column(self, group, column, plan, group.bins[column], places).code(coder, wanted)
             group.seen = group.seen.plus(places)
         return np.where(self.known, self.values, 0)[self.first :]
 
     def parts(self) -> Iterator[tuple[int, Places]]:
         """Yield the group and the rows of each part, in the order in which they are coded."""
-        n = len(self.values) - self.first
+        end = len(self.values)
         if len(self.groups) == 1:
-            for part in growing(n, self.first):
-                yield 0, Places.apart(np.arange(self.first, self.first + n)[part], 0, len(self.values))
+            for part in growing(end - self.first, self.first):
+                yield 0, Places.apart(np.arange(self.first, end)[part], 0, end)
             return
-        yield 2, Places.apart(np.array([self.first]), 0, len(self.values))
-        stride = 1 << max(n - 1, 1).bit_length() - 1
+        yield 2, Places.apart(np.array([self.first]), 0, end)
+        stride = 1 << max(end - self.first - 1, 1).bit_length() - 1
         while stride:
             number = {1: 0, 2: 1}.get(stride, 2)
-            rows = np.arange(self.first + stride, self.first + n, 2 * stride)
-            for part in growing(len(rows), len(self.groups[number].seen.rows)):
-                yield number, Places.apart(rows[part], stride, len(self.values), self.first)
+            rows = np.arange(self.first + stride, end, 2 * stride)
+            for part in growing(len(rows), len(self.groups[number].seen.rows), 32):
+                yield number, Places.apart(rows[part], stride, end, self.first)
             stride //= 2
 
-    def rank(self, seen: Places) -> None:
+    def rank(self) -> None:
         """Rank numbers among those seen; afresh whenever these are four times as many."""
-        rows = np.concatenate([np.arange(self.first), *(group.seen.rows for group in self.groups)])
-        if len(rows) >= 4 * self.ranked and len(rows) > 4:
-            self.ranked = len(rows)
-            sample = np.sort(self.values[rows[:: -(-len(rows) // 1024)]], 0)
-            places = np.arange(1, _LEVELS) * len(sample) // _LEVELS
-            for column in range(self.values.shape[1]):
-                edges = np.unique(sample[places, column])
-                self.edges[column] = edges
-                self.ranks[rows, column] = np.searchsorted(edges, self.values[rows, column], "right")
-
-
-def _examples(number: int, groups: int, count: int) -> Places:
-    if groups == 1:
-        return Places.apart(np.arange(count), 0, count)
-    return Places.apart(np.arange(count), (1, 2, 8)[number], count)
+        count = sum(len(group.seen.rows) for group in self.groups)
+        if count < 4 * self.ranked or count < 8:
+            return
+        self.ranked, self.age, edges = count, self.age + 1, []
+        rows = np.concatenate([group.seen.rows for group in self.groups])
+        sample = np.sort(self.values[rows[:: -(-count // 1024)]], 0)
+        sample = sample[np.arange(1, _LEVELS) * len(sample) // _LEVELS]
+        for column in range(self.values.shape[1]):
+            edges.append(np.unique(sample[:, column]))
+            self.ranks[rows, column] = np.searchsorted(edges[-1], self.values[rows, column], "right")
+        self.edges = edges
 
 
 @dataclass
-class Boosts:
-    """How much likelier a symbol is that stands elsewhere already; by kind and by how well it did so far."""
+class _Copies:
+    """Symbols (e, n) that stand elsewhere, where there are some, and how well copying did (e, n)."""
 
-    gains: dict[Any, tuple[Array, Array]] = field(default_factory=dict)
-
-    def of(self, key: Any, contexts: Array) -> Array:
-        """Return gains (n,) in 1/256 bit."""
-        if key not in self.gains:
-            self.gains[key] = np.zeros(256), np.full(256, 2.0)
-        return np.asarray(np.rint(self.gains[key][0][contexts]), np.int32)
-
-    def learn(self, key: Any, contexts: Array, hits: Array, chances: Array) -> None:
-        """Take a Newton step from whether symbols came that were expected with chances (n,) in 65536."""
-        gains, firm = self.gains[key]
-        gone = np.zeros(256)
-        np.add.at(gone, contexts, hits * 65536.0 - chances)
-        np.add.at(firm, contexts, np.floor(chances * (65536.0 - chances) / 65536.0) / 65536.0)
-        gains += np.clip(369.3 * (gone / 65536.0) / firm, -1024.0, 1024.0)
-        np.clip(gains, -8.0 * BIT, 24.0 * BIT, out=gains)
+    symbols: Array
+    there: Array
+    scores: Array
 
 
 @dataclass
@@ -179,181 +237,212 @@ class _Column:
 
     table: _Table
     group: _Group
-    number: int
     column: int
     plan: Plan
+    bins: Bins
     places: Places
 
     def code(self, coder: Coder, wanted: Array | None) -> None:
-        """Write or read, then learn."""
-        table, plan, places, column = self.table, self.plan, self.places, self.column
-        shift = table.shift
-        bins = plan.bins()
-        centre = plan.centre(table.values, places, shift)
+        """Write or read, then note."""
+        table, places, column = self.table, self.places, self.column
+        centre = self.plan.centre(table.values, places, table.shift)
         known = table.known[places.rows, column]
-        count = len(bins.starts) + (0 if plan.direct else len(plan.special))
         steps = None if wanted is None else self.steps(wanted, centre)
-        symbols = None if steps is None else self.symbols(bins, steps, centre)
-        if count > 1:
-            symbols = self.chosen(coder, bins, centre, known, symbols, count)
+        symbols = None if steps is None else self.symbols(steps, centre)
+        if self.count > 1:
+            symbols = self.chosen(coder, centre, known, symbols)
         else:
             symbols = np.zeros(len(centre), np.int64)
-        found = np.zeros(len(centre), np.int64)
-        special = ~known | (symbols >= len(bins.starts))
-        at = np.flatnonzero(~special)
-        found[at] = bins.code_within(coder, symbols[at], None if steps is None else steps[at])
-        found = found << shift if plan.direct else centre + (found << shift)
-        if not plan.direct and len(plan.special):
-            own = np.array(plan.special)[np.clip(symbols - len(bins.starts), 0, len(plan.special) - 1)] << shift
-            found = np.where(special, own, found)
-        found = np.where(known, found, centre)
+        found = np.where(known, self.numbers(coder, symbols, known, centre, steps), centre)
         table.values[places.rows, column] = found
-        table.left[places.rows, column] = _bits_of((found - centre) >> shift + plan.width)
+        table.left[places.rows, column] = np.minimum(_bits_of((found - centre) >> (table.shift + self.plan.width)), 7)
         table.ranks[places.rows, column] = np.searchsorted(table.edges[column], found, "right")
         table.matches.note(places.rows, column)
 
+    @property
+    def count(self) -> int:
+        """How many symbols there are."""
+        return len(self.bins.starts) + (0 if self.plan.direct else len(self.plan.special))
+
     def steps(self, wanted: Array, centre: Array) -> Array:
-        """Return how many steps the wanted numbers (n,) are away: from the centre, or from 0 in a direct plan."""
+        """Return how many steps wanted numbers (n,) are away: from the centre, or from 0 in a direct plan."""
         near = np.nan_to_num(wanted)
         if self.table.shift == 0:
             whole = near.astype(np.int64)
             return whole if self.plan.direct else whole - centre
-        return np.rint((near - centre) / (1 << self.table.shift)).astype(np.int64)
+        return np.asarray(np.rint((near - centre) / (1 << self.table.shift)), np.int64)
 
-    def symbols(self, bins: Any, steps: Array, centre: Array) -> Array:
+    def symbols(self, steps: Array, centre: Array) -> Array:
         """Return the symbols (n,) of steps."""
-        symbols = bins.symbols(steps)
+        symbols = self.bins.symbols(steps)
         if not self.plan.direct and self.table.shift == 0:
             for number, value in enumerate(self.plan.special):
-                symbols[steps + centre == value] = len(bins.starts) + number
-        return np.asarray(symbols)
+                symbols[steps + centre == value] = len(self.bins.starts) + number
+        return symbols
 
-    def chosen(
-        self, coder: Coder, bins: Any, centre: Array, known: Array, symbols: Array | None, count: int
-    ) -> Array:
-        """Write or read symbols; learn from them."""
-        table, group = self.table, self.group
-        seen = group.seen
-        every = seen.plus(self.places)
-        old = len(seen.rows)
-        use = np.concatenate([table.known[seen.rows, self.column], known])
-        contexts = self.contexts(every)
-        values = table.values[seen.rows, self.column]
-        old_centre = self.plan.centre(table.values, seen, table.shift)
-        old_steps = values >> table.shift if self.plan.direct else (values - old_centre) >> table.shift
-        old_symbols = self.symbols(bins, old_steps, old_centre)
-        opinions = self.opinions(bins, [c[:old][use[:old]] for c in contexts], [c[old:] for c in contexts],
-                                 old_symbols[use[:old]], count)
-        if self.column not in group.mixers:
-            before = group.mixers.get(self.column - 1)
-            if before is None or len(before.weights) != len(opinions):
-                start = np.full(len(opinions), 0.35)
-                start[0] = 1.0
-            else:
-                start = before.weights
-            group.mixers[self.column] = Mixer.fresh(start)
-        mixer = group.mixers[self.column]
-        opinion = mixer.mixed(opinions)
-        copies = self.copies(bins, centre)
-        rows = np.arange(len(opinion))
-        for key, context, symbol, there in copies:
-            gain = table.boosts.of(key, context) + table.boosts.of((key, self.number, self.column), context)
-            opinion[rows[there], symbol[there]] += gain[there]
+    def numbers(self, coder: Coder, symbols: Array, known: Array, centre: Array, steps: Array | None) -> Array:
+        """Write or read what symbols leave open; return numbers (n,)."""
+        found, own = np.zeros(len(centre), np.int64), len(self.bins.starts)
+        at = np.flatnonzero(known & (symbols < own))
+        found[at] = self.bins.code_within(coder, symbols[at], None if steps is None else steps[at])
+        if self.plan.direct:
+            return found
+        found = centre + (found << self.table.shift)
+        special = symbols >= own
+        found[special] = np.array((*self.plan.special, 0), np.int64)[symbols[special] - own]
+        return found
+
+    def chosen(self, coder: Coder, centre: Array, known: Array, symbols: Array | None) -> Array:
+        """Write or read symbols (n,); learn from them."""
+        memory = self.memory()
+        contexts = self.contexts(self.places, centre)
+        opinions = self.opinions(memory, contexts)
+        copies = self.copies(centre)
+        gains = np.rint(self.table.gains.gains + memory.gains.gains).astype(np.int32)[copies.scores] * copies.there
+        gates = gates_of(gains.max(0))
+        opinion = memory.mixer.mixed(opinions, gates)
+        rows = np.arange(len(centre))
+        for gain, symbol in zip(gains, copies.symbols, strict=True):
+            opinion[rows, symbol] += gain
         weights = weights_of(opinion)
-        found = np.zeros(len(weights), np.int64)
-        found[known] = choose(coder, weights[known], None if symbols is None else symbols[known])
-        if known.any():
-            mixer.learn(opinions[:, known], weights[known], found[known])
-        total = weights.sum(1)
-        for key, context, symbol, there in copies:
-            there = there & known
-            chances = weights[rows[there], symbol[there]].astype(np.int64) * 65536 // total[there]
-            hits = found[there] == symbol[there]
-            for one in (key, (key, self.number, self.column)):
-                table.boosts.learn(one, context[there], hits, chances)
+        if known.all():
+            found = choose(coder, weights, symbols)
+        else:
+            found = np.zeros(len(centre), np.int64)
+            found[known] = choose(coder, weights[known], None if symbols is None else symbols[known])
+        at = np.flatnonzero(known)
+        self.learn(memory, contexts[:, at], opinions[:, at], gates[at], weights[at], found[at])
+        self.learn_copies(memory, copies, weights, found, known)
         return found
 
-    def copies(self, bins: Any, centre: Array) -> list[tuple[Any, Array, Array, Array]]:
-        """Return kind, contexts (n,), symbols (n,) and where there is one, of numbers that may come again."""
-        table, places, column = self.table, self.places, self.column
-        found = []
-        for number, source in enumerate(self.plan.sources):
-            value = table.values[places.of(source)]
-            agree = np.zeros(len(value), np.int64)
-            for back in (1, 2, 4):
-                if column >= back and source[1] >= back:
-                    lag = places.of((source[0], source[1] - back))
-                    agree = 2 * agree + (table.values[lag] == table.values[places.rows, column - back])
-                else:
-                    agree = 2 * agree
-            found.append((number, agree, *self.symbol_of(bins, value, centre)))
-        if table.shift == 0:
-            value, length = table.matches.find(places.rows, column)
-            symbol, there = self.symbol_of(bins, value, centre)
-            found.append(("match", np.minimum(length, 31), symbol, there & (length > 0)))
-        return found
+    def memory(self) -> _Memory:
+        """Return what is known of this column."""
+        memory, table, seen = self.group.memories.get(self.column), self.table, self.group.seen
+        if memory is None:
+            last = self.group.memories.get(self.column - 1)
+            contexts = self.contexts(self.places, np.zeros(len(self.places.rows), np.int64))
+            start = Mixer.start(len(contexts) + 1) if last is None else last.mixer.weights
+            start = start if start.shape[1] == len(contexts) + 1 else Mixer.start(len(contexts) + 1)
+            none = np.zeros(0, np.int64)
+            memory = _Memory(contexts[:, :0], none, Mixer.fresh(start), Gains.fresh(len(table.gains.gains)), table.age)
+            self.group.memories[self.column] = memory
+        if memory.age != table.age:
+            there = table.known[seen.rows, self.column]
+            seen = Places(*(rows[there] for rows in seen.each()))
+            memory.contexts = self.contexts(seen, self.plan.centre(table.values, seen, table.shift))
+            memory.age = table.age
+        return memory
 
-    def symbol_of(self, bins: Any, values: Array, centre: Array) -> tuple[Array, Array]:
-        steps = values >> self.table.shift if self.plan.direct else (values - centre) >> self.table.shift
-        symbols = self.symbols(bins, steps, centre)
-        special = symbols >= len(bins.starts)
-        there = special | bins.exact(np.where(special, 0, symbols), steps)
-        return symbols, there
-
-    def opinions(self, bins: Any, old: list[Array], new: list[Array], symbols: Array, count: int) -> Array:
-        """Return opinions (m, n, k) of what came in contexts `old` for contexts `new`."""
-        first = np.bincount(symbols, minlength=count) * _SEEN + self.prior(bins, count)
-        log_first = log2_of(first)
+    def opinions(self, memory: _Memory, contexts: Array) -> Array:
+        """Return opinions (m, n, k) of what came in contexts like these."""
+        count = self.count
+        first = np.bincount(memory.symbols, minlength=count) * _SEEN + self.prior()
+        opinion = log2_of(first)
         part = np.maximum(first * _PRIOR // first.sum(), 1)
-        log_part = log2_of(part)
-        opinions = np.empty((len(new) + 1, len(new[0]), count), np.int32)
-        opinions[0] = log_first - log_first.max()
-        for number, (before, now) in enumerate(zip(old, new, strict=True), 1):
-            size = int(max(before.max(initial=0), now.max(initial=0))) + 1
-            table = np.bincount(before * count + symbols, minlength=size * count).reshape(size, count)
-            if size <= len(now):
-                opinions[number] = (log2_of(table * _PRIOR + part) - log_part)[now]
-            else:
-                opinions[number] = log2_of(table[now] * _PRIOR + part) - log_part
+        offsets, size = self.offsets()
+        cells = (memory.contexts + offsets) * count + memory.symbols
+        table = np.bincount(cells.reshape(-1), minlength=size * count)
+        came = np.flatnonzero(table)
+        extra = np.zeros(size * count, np.int32)
+        usual = part[came % count]
+        extra[came] = log2_of(table[came] * _PRIOR + usual) - log2_of(usual)
+        opinions = np.empty((len(contexts) + 1, contexts.shape[1], count), np.int32)
+        opinions[0] = opinion - opinion.max()
+        np.take(extra.reshape(size, count), contexts + offsets, 0, out=opinions[1:], mode="clip")
         return opinions
 
-    def prior(self, bins: Any, count: int) -> Array:
+    def prior(self) -> Array:
         """Return what symbols weigh before any came."""
-        prior = np.full(count, 16, np.int64)
+        prior = np.full(self.count, 16, np.int64)
         if not self.plan.direct:
-            far = _bits_of(bins.starts).astype(np.int64) - self.plan.spread
+            far = _bits_of(self.bins.starts).astype(np.int64) - self.plan.spread
             prior[: len(far)] = np.maximum(64 >> np.clip(2 * far, 0, 6), 1)
         return prior
 
-    def contexts(self, places: Places) -> list[Array]:
-        """Return contexts (n,) of each opinion but the first."""
-        table, plan, column = self.table, self.plan, self.column
-        centre = plan.centre(table.values, places, table.shift)
-        level = np.searchsorted(table.edges[column], centre, "right").astype(np.int64)
+    def learn(
+        self, memory: _Memory, contexts: Array, opinions: Array, gates: Array, weights: Array, found: Array
+    ) -> None:
+        """Note what came in which contexts."""
+        if len(found):
+            memory.mixer.learn(opinions, gates, weights, found)
+            memory.contexts = np.concatenate([memory.contexts, contexts], 1)
+            memory.symbols = np.concatenate([memory.symbols, found])
+
+    def learn_copies(self, memory: _Memory, copies: _Copies, weights: Array, found: Array, known: Array) -> None:
+        """Note which copies were right."""
+        which, rows = np.nonzero(copies.there & known)
+        symbols, scores = copies.symbols[which, rows], copies.scores[which, rows]
+        chances = weights[rows, symbols].astype(np.int64) * 65536 // weights.sum(1)[rows]
+        for gains in (self.table.gains, memory.gains):
+            gains.learn(scores, found[rows] == symbols, chances)
+
+    def copies(self, centre: Array) -> _Copies:
+        """Return numbers that may come again."""
+        table, places, column = self.table, self.places, self.column
+        found = [(table.values[places.of(source)], self.agreeing(source)) for source in self.plan.sources]
+        found += table.matches.find(places.rows, column)
+        values = np.stack([value for value, _ in found]) if found else np.zeros((0, len(centre)), np.int64)
+        scores = np.stack([score for _, score in found]) if found else values
+        kinds = [*range(len(self.plan.sources)), *range(_SOURCES, _SOURCES + KINDS)][: len(found)]
+        steps = values >> table.shift if self.plan.direct else (values - centre) >> table.shift
+        symbols = self.symbols(steps.reshape(-1), np.tile(centre, len(found))).reshape(values.shape)
+        own = len(self.bins.starts)
+        there = (symbols >= own) | self.bins.exact(np.minimum(symbols, own - 1), steps)
+        matched = np.array([kind >= _SOURCES for kind in kinds], bool)[:, None]
+        there &= ~matched | (scores > 0)
+        scores = np.minimum(scores, _SCORES - 1) + np.array(kinds, np.int64)[:, None] * _SCORES
+        return _Copies(symbols, there, scores)
+
+    def agreeing(self, source: tuple[int, int]) -> Array:
+        """Return in which of the columns before, 1, 2 and 4 back, the source was right: 0 to 7."""
+        table, places, agreeing = self.table, self.places, np.zeros(len(self.places.rows), np.int64)
+        for back in (1, 2, 4):
+            agreeing *= 2
+            if self.column >= back and source[1] >= back:
+                there = table.values[places.of((source[0], source[1] - back))]
+                agreeing += there == table.values[places.rows, self.column - back]
+        return agreeing
+
+    def offsets(self) -> tuple[Array, int]:
+        """Return where the contexts of each opinion start (m, 1), and where they end."""
+        level = _LEVELS + 1
+        if self.plan.direct:
+            sizes = [level, level * 8, level * level, level * level, level * level * 16, 64]
+        else:
+            sizes = [_SIGNED**2, _SIGNED**2, level * 8 + 8, level * 8, 64, 17 * 17]
+        ends = np.cumsum(sizes)
+        return np.asarray((ends - sizes)[:, None]), int(ends[-1])
+
+    def contexts(self, places: Places, centre: Array) -> Array:
+        """Return contexts (m, n) of each opinion but the first."""
+        table, plan, column, none = self.table, self.plan, self.column, np.zeros(len(centre), np.int64)
+        level = np.searchsorted(table.edges[column], centre, "right")
         ranks = [table.ranks[places.of(source)].astype(np.int64) for source in plan.sources]
-        ranks += [np.zeros(len(centre), np.int64)] * (3 - len(ranks))
-        left = table.left[places.rows]
-        one = np.minimum(left[:, column - 1], 7).astype(np.int64) if column else np.zeros(len(centre), np.int64)
-        two = np.minimum(left[:, column - 2], 7).astype(np.int64) if column > 1 else one
+        first, second, third = (*ranks, none, none, none)[:3]
+        one, two = (
+            table.left[places.rows, column - back].astype(np.int64) if column >= back else none for back in (1, 2)
+        )
         if plan.direct:
-            return [
+            found = [
                 level,
-                ranks[0] * 8 + one,
-                ranks[0] * 32 + ranks[1],
-                (ranks[1] * 32 + ranks[2]),
-                (level * 32 + ranks[0] ) * 16 + (ranks[1] >> 1),
+                first * 8 + one,
+                first * 33 + second,
+                second * 33 + third,
+                (level * 33 + first) * 16 + (second >> 1) % 16,
                 one * 8 + two,
             ]
+            return np.stack(found)
         apart = [_signed((table.values[places.of(s)] - centre) >> table.shift + plan.width) for s in plan.sources]
-        apart += [np.zeros(len(centre), np.int64)] * (3 - len(apart))
-        return [
-            apart[0] * 17 + apart[1],
-            apart[1] * 17 + apart[2],
-            ranks[0] * 8 + (ranks[1] >> 2),
+        near, next_, last = (*apart, none, none, none)[:3]
+        found = [
+            near * _SIGNED + next_,
+            next_ * _SIGNED + last,
+            first * 8 + (second >> 2),
             level * 8 + one,
             one * 8 + two,
-            (ranks[2] >> 1) * 16 + (ranks[1] >> 1),
+            (third >> 1) * 17 + (second >> 1),
         ]
+        return np.stack(found)
 
 
 def _bits_of(numbers: Array) -> Array:

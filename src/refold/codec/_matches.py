@@ -8,66 +8,87 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-_LENGTHS = (8, 4, 2)  # of what is looked for, the longest first
+_LENGTHS = (6, 3)  # of what is looked for: one match of each
+KINDS = len(_LENGTHS)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass
 class Matches:
-    """Where each row may go on like another: a cell of the table, and how many cells before it were the same."""
+    """Where each row may go on like another: cells of the table, and how many cells before them were the same."""
 
     values: Array
-    cell: Array
-    length: Array
-    tables: dict[int, Array]
-    bits: int
+    kinds: "tuple[_Kind, ...]"
 
     @staticmethod
     def of(values: Array, shift: int) -> "Matches":
         """Return matches of nothing yet in values (n, columns), which are filled in place."""
-        rows, columns = values.shape
         bits = max(8, min(22, (values.size * 2).bit_length()))
-        lengths = [length for length in _LENGTHS if length < columns and shift == 0]
-        tables = {length: np.full(1 << bits, -1, np.int64) for length in lengths}
-        return Matches(values, np.zeros(rows, np.int64), np.zeros(rows, np.int64), tables, bits)
+        lengths = [length for length in _LENGTHS if values.shape[1] > _LENGTHS[-1] and shift == 0]
+        none = np.zeros(len(values), np.int64)
+        kinds = (_Kind(values, length, none.copy(), none.copy(), np.full(1 << bits, -1)) for length in lengths)
+        return Matches(values, tuple(kinds))
 
-    def find(self, rows: Array, column: int) -> tuple[Array, Array]:
-        """Return numbers (n,) that may come in `column` of rows (n,), and how far they are to be believed; 0: not."""
-        for length, table in self.tables.items():
-            if column < length:
-                continue
-            open_ = rows[self.length[rows] < length]
-            cells = table[self._hashes(open_, column, length)]
-            open_, cells = open_[cells >= 0], cells[cells >= 0]
-            same = self._same(open_, column, cells, length)
-            better = same & (self.length[open_] == 0)
-            self.cell[open_[better]], self.length[open_[better]] = cells[better], length
-        return self.values.reshape(-1)[self.cell[rows]], self.length[rows]
+    def before(self, values: Array) -> "Matches":
+        """Return matches in values (more, columns) that start like these."""
+        none = np.zeros(len(values), np.int64)
+        kinds = (_Kind(values, kind.least, none.copy(), none.copy(), kind.latest.copy()) for kind in self.kinds)
+        return Matches(values, tuple(kinds))
+
+    def find(self, rows: Array, column: int) -> list[tuple[Array, Array]]:
+        """Return numbers (n,) that may come in `column` of rows (n,), and how many before were right; 0: none."""
+        return [kind.find(rows, column) for kind in self.kinds]
 
     def note(self, rows: Array, column: int) -> None:
         """Learn that `column` of rows (n,) is there now."""
-        if not self.tables:
+        for kind in self.kinds:
+            kind.note(rows, column)
+
+
+@dataclass
+class _Kind:
+    """Matches of at least so many numbers."""
+
+    values: Array
+    least: int
+    cell: Array
+    length: Array
+    latest: Array  # cell after the numbers with this hash
+    hashes: Array = None  # type: ignore[assignment]
+
+    def find(self, rows: Array, column: int) -> tuple[Array, Array]:
+        if column >= self.least:
+            self.hashes = self._hashes(rows, column)
+            missing = self.length[rows] == 0
+            open_, cells = rows[missing], self.latest[self.hashes[missing]]
+            open_, cells = open_[cells >= 0], cells[cells >= 0]
+            same = self._same(open_, column, cells)
+            self.cell[open_[same]], self.length[open_[same]] = cells[same], self.least
+        return self.values.reshape(-1)[self.cell[rows]], self.length[rows]
+
+    def note(self, rows: Array, column: int) -> None:
+        if column < self.least:
             return
-        columns, flat = self.values.shape[1], self.values.reshape(-1)
-        hit = flat[self.cell[rows]] == self.values[rows, column]
-        cells = self.cell[rows] + 1
-        goes_on = hit & (cells % columns > 0) & (self.length[rows] > 0)
-        self.length[rows] = np.where(goes_on, self.length[rows] + 1, 0)
+        columns = self.values.shape[1]
+        cells, length = self.cell[rows], self.length[rows]
+        goes_on = (length > 0) & (self.values.reshape(-1)[cells] == self.values[rows, column])
+        cells += 1
+        goes_on &= cells % columns > 0
+        self.length[rows] = np.where(goes_on, length + 1, 0)
         self.cell[rows] = np.where(goes_on, cells, 0)
-        for length, table in self.tables.items():
-            if column >= length:
-                table[self._hashes(rows, column, length)] = rows * columns + column
+        self.latest[self.hashes] = rows * columns + column
 
-    def _hashes(self, rows: Array, column: int, length: int) -> Array:
+    def _hashes(self, rows: Array, column: int) -> Array:
+        before = self.values[rows, column - self.least : column].astype(np.uint64)
         mixed = np.zeros(len(rows), np.uint64)
-        for back in range(length, 0, -1):
-            mixed = (mixed + self.values[rows, column - back].astype(np.uint64) + np.uint64(1)) * _MIX
+        for numbers in before.T:
+            mixed += numbers
+            mixed *= _MIX
             mixed ^= mixed >> np.uint64(29)
-        return (mixed >> np.uint64(64 - self.bits)).astype(np.int64)
+        mixed *= _MIX
+        return (mixed >> np.uint64(65 - len(self.latest).bit_length())).astype(np.int64)
 
-    def _same(self, rows: Array, column: int, cells: Array, length: int) -> Array:
-        flat = self.values.reshape(-1)
-        same = np.ones(len(rows), bool)
-        for back in range(1, length + 1):
-            same &= flat[cells - back] == self.values[rows, column - back]
-        return same
+    def _same(self, rows: Array, column: int, cells: Array) -> Array:
+        flat, least = self.values.reshape(-1), self.least
+        there = flat[cells[:, None] - np.arange(1, least + 1)]
+        return np.asarray((there == self.values[rows, column - least : column][:, ::-1]).all(1))

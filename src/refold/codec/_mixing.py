@@ -20,11 +20,12 @@ _WHOLE = 4096  # of a weight
 _FINE = 13  # bits of a mantissa that its logarithm looks at
 _LOGS = np.rint(np.log2(1 + np.arange(1 << (_FINE - 1)) / (1 << (_FINE - 1))) * BIT).astype(np.int32)
 _POWERS = np.rint(65535 * 0.5 ** (np.arange(16 * BIT) / BIT)).astype(np.int32)
-_ASKED = 512  # rows of a step
+_ASKED = 256  # rows of a step
 _COARSE = 4  # bits that opinions lose for a step
 _STEP = (BIT >> _COARSE) / 0.6931471805599453
 _DOUBT = 8000.0  # how firmly weights stick to their start
 _DIRECT = 32  # symbols that the coder takes at once
+_GATES = (2 * BIT, 6 * BIT)  # gains from which on rows have weights of their own
 
 
 def log2_of(counts: Array) -> Array:
@@ -42,59 +43,77 @@ def weights_of(opinion: Array) -> Array:
 
 def choose(coder: Coder, weights: Array, symbols: Array | None = None) -> Array:
     """Return symbols as the coder's own `choose` does; many symbols in two decisions, which is faster."""
-    count = weights.shape[1]
+    n, count = weights.shape
     if count <= _DIRECT:
         return np.asarray(coder.choose(weights, symbols), np.int64)
     width = int(np.ceil(np.sqrt(count)))
     parts = -(-count // width)
-    padded = np.zeros((len(weights), parts * width), np.int64)
+    padded = np.zeros((n, parts * width), np.int32)
     padded[:, :count] = weights
-    grouped = padded.reshape(len(weights), parts, width)
+    grouped = padded.reshape(n, parts, width)
     sums = grouped.sum(2)
-    part = coder.choose(np.maximum(sums * 4095 // sums.max(1, keepdims=True), 1), _part(symbols, width)).astype(int)
-    inner = np.maximum(grouped[np.arange(len(weights)), part], 1)
+    even = np.maximum(sums * 4095 // sums.max(1, keepdims=True), 1)
+    part = coder.choose(even, None if symbols is None else symbols // width).astype(np.int64)
+    inner = np.maximum(grouped[np.arange(n), part], 1)
     place = coder.choose(inner, None if symbols is None else symbols - part * width)
     return np.asarray(np.minimum(part * width + place, count - 1), np.int64)
 
 
-def _part(symbols: Array | None, width: int) -> Array | None:
-    return None if symbols is None else symbols // width
-
-
 @dataclass
 class Mixer:
-    """Weights (m,) of m opinions and how sure they are: `firm` (m, m)."""
+    """Weights (gates, m) of m opinions and how sure they are: `firm` (gates, m, m)."""
 
     weights: Array
     firm: Array
 
     @staticmethod
     def fresh(weights: Array) -> "Mixer":
-        """Return a mixer that starts with weights (m,)."""
-        return Mixer(weights.astype(np.float64), np.eye(len(weights)) * _DOUBT)
+        """Return a mixer that starts with weights (gates, m)."""
+        gates, count = weights.shape
+        return Mixer(weights.copy(), np.tile(np.eye(count) * _DOUBT, (gates, 1, 1)))
 
-    def mixed(self, opinions: Array) -> Array:
-        """Return one opinion (n, k) of opinions (m, n, k)."""
-        whole = np.rint(self.weights * _WHOLE).astype(np.int32)
+    @staticmethod
+    def start(count: int) -> Array:
+        """Return weights of `count` opinions to start with."""
+        weights = np.full((len(_GATES) + 1, count), 0.35)
+        weights[:, 0] = 1.0
+        return weights
+
+    def copy(self) -> "Mixer":
+        """Return a mixer that goes its own way from here."""
+        return Mixer(self.weights.copy(), self.firm.copy())
+
+    def mixed(self, opinions: Array, gates: Array) -> Array:
+        """Return one opinion (n, k) of opinions (m, n, k), of rows with gates (n,)."""
+        whole = np.rint(self.weights * _WHOLE).astype(np.int32)[gates].T[:, :, None]
         mixed = opinions[0] * whole[0]
         for weight, opinion in zip(whole[1:], opinions[1:], strict=True):
             mixed += opinion * weight
         mixed //= _WHOLE
         return np.asarray(mixed)
 
-    def learn(self, opinions: Array, weights: Array, symbols: Array) -> None:
+    def learn(self, opinions: Array, gates: Array, weights: Array, symbols: Array) -> None:
         """Take a step: opinions (m, n, k), of which came weights (n, k); then came symbols (n,)."""
-        every = -(-len(symbols) // _ASKED)
-        opinions, weights, symbols = opinions[:, ::every] >> _COARSE, weights[::every], symbols[::every]
+        for gate in np.unique(gates):
+            rows = np.flatnonzero(gates == gate)
+            rows = rows[:: -(-len(rows) // _ASKED)]
+            self._step(int(gate), opinions[:, rows] >> _COARSE, weights[rows], symbols[rows])
+
+    def _step(self, gate: int, opinions: Array, weights: Array, symbols: Array) -> None:
         likely = weights.astype(np.float64)
         likely = np.floor(likely * 256 / likely.sum(1, keepdims=True) + 0.5)
-        total = np.maximum(likely.sum(1), 1)
-        mean = np.floor(np.einsum("mnk,nk->mn", opinions, likely) / total)
+        mean = np.floor((opinions * likely).sum(2) / np.maximum(likely.sum(1), 1))
         around = (opinions - mean[:, :, None]).reshape(len(opinions), -1)
         spread = (around * likely.reshape(-1)) @ around.T / 256
         gone = (opinions[:, np.arange(len(symbols)), symbols] - mean).sum(1)
-        self.firm = self.firm + spread
-        self.weights = np.clip(self.weights + _STEP * solved(self.firm, gone), -1.0, 3.0)
+        self.firm[gate] += spread
+        step = _STEP * solved(self.firm[gate], gone)
+        self.weights[gate] = np.clip(self.weights[gate] + np.clip(step, -0.5, 0.5), -1.0, 3.0)
+
+
+def gates_of(gains: Array) -> Array:
+    """Return which weights rows have that gain (n,) by copies."""
+    return np.searchsorted(_GATES, gains, "right")
 
 
 def solved(matrix: Array, right: Array) -> Array:
@@ -102,5 +121,32 @@ def solved(matrix: Array, right: Array) -> Array:
     rows = np.concatenate([matrix, right[:, None]], 1)
     for row in range(len(rows)):
         rows[row] = rows[row] / rows[row, row]
-        rows = np.where(np.arange(len(rows))[:, None] == row, rows, rows - rows[:, row : row + 1] * rows[row])
+        factors = rows[:, row : row + 1].copy()
+        factors[row] = 0
+        rows -= factors * rows[row]
     return np.asarray(rows[:, -1])
+
+
+@dataclass
+class Gains:
+    """How much likelier a symbol is that stands elsewhere already: (contexts,) in 1/256 bit, and how sure that is."""
+
+    gains: Array
+    firm: Array
+
+    @staticmethod
+    def fresh(contexts: int) -> "Gains":
+        """Return gains of 0."""
+        return Gains(np.zeros(contexts), np.full(contexts, 2.0))
+
+    def copy(self) -> "Gains":
+        """Return gains that go their own way from here."""
+        return Gains(self.gains.copy(), self.firm.copy())
+
+    def learn(self, contexts: Array, hits: Array, chances: Array) -> None:
+        """Take a Newton step from whether symbols came that were expected with chances (n,) in 65536."""
+        size = len(self.gains)
+        gone = np.bincount(contexts, hits * 65536.0 - chances, size) / 65536
+        self.firm += np.bincount(contexts, chances * (65536 - chances) >> 16, size) / 65536
+        self.gains += np.clip(BIT / 0.6931471805599453 * (gone / self.firm), -2.0 * BIT, 2.0 * BIT)
+        np.clip(self.gains, -8.0 * BIT, 24.0 * BIT, out=self.gains)
