@@ -1,19 +1,8 @@
 """Numbers to bytes and back: probabilities in whole numbers, entropy coding, the container."""
 
 from refold.codec._bits import CERTAIN, BitReader, BitWriter, Coder
-from refold.codec._bound import Bound, parse_bound
-from refold.codec._container import (
-    MOST_VALUES,
-    ArrayEntry,
-    ArrayHead,
-    BlockHead,
-    RefzContents,
-    RefzWriter,
-    model_mark,
-    read_block,
-    read_contents,
-    values_checksum,
-)
+from refold.codec._columns import LearnedColumns, PlainColumns
+from refold.codec._decimals import NumberMap, number_map
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights, integer_net
 from refold.codec._lattice import LatticeWay
 from refold.codec._lattice_places import (
@@ -50,35 +39,13 @@ __all__ = [
     "Counts",
     "IntegerLayer",
     "IntegerNet",
-    "LatticeWay",
-    "LearnedLattice",
-    "AROUND",
-    "CENTRE",
-    "EDGE",
-    "DIFFERENCES",
-    "INPUTS",
-    "MOST_INPUT",
-    "Layout",
-    "Sight",
-    "Slice",
-    "look",
-    "MOST_SKIP",
-    "PARTS",
-    "SKIP_PARTS",
-    "as_slices",
+    "LearnedColumns",
+    "NumberMap",
+    "PlainColumns",
     "code_numbers",
     "code_weights",
     "find_fill",
     "find_specials",
     "integer_net",
-    "model_mark",
-    "model_of",
-    "pack",
-    "parse_bound",
-    "read_block",
-    "read_contents",
-    "unpack",
-    "values_checksum",
-    "ways_of",
-    "whole_of",
+    "number_map",
 ]

@@ -15,6 +15,7 @@ from refold.train._colouring import (
     share_told,
     spread_hints,
 )
+from refold.train._columns_training import learn_columns
 from refold.train._denoising import DenoisingPlan, hidden_blocks, train_denoiser, wide_noise
 from refold.train._ensemble import EnsemblePlan, draw_bags, row_noise, train_ensemble, window_noise
 from refold.train._examples import (
@@ -89,6 +90,7 @@ __all__ = [
     "draw_bags",
     "hidden_blocks",
     "lost_pixels",
+    "learn_columns",
     "make_optimizer",
     "mark_weights",
     "marked_examples",
