@@ -38,6 +38,7 @@ from refold.train._marked_examples import mark_weights, marked_examples
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
+from refold.train._raster_training import RasterPlan, learn_raster
 from refold.train._restoration import RestorationPlan, RestorationTraining
 from refold.train._streamed import Streamed, without
 from refold.train._tiles import Tiling, apply_in_tiles
@@ -73,6 +74,7 @@ __all__ = [
     "Placement",
     "Plan",
     "ProgressBar",
+    "RasterPlan",
     "RestorationPlan",
     "RestorationTraining",
     "Streamed",
@@ -88,6 +90,7 @@ __all__ = [
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "learn_raster",
     "lost_pixels",
     "make_optimizer",
     "mark_weights",
