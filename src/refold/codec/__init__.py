@@ -19,18 +19,15 @@ from refold.codec._lattice_places import (
 )
 from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
 from refold.codec._numbers import MOST, Counts, code_numbers
-from refold.codec._packing import Packed, pack, unpack
-from refold.codec._specials import Specials, find_fill, find_specials
-from refold.codec._ways import LearnedWay, Way, Ways
-from refold.codec._whole import Whole, whole_of
+from refold.codec._raster import PARTS, LearnedRaster, walked
+from refold.codec._raster_context import TALLIES, RasterContext, RasterWalk
 
 __all__ = [
     "CERTAIN",
     "FIRST_LEARNED",
     "MOST",
-    "MOST_VALUES",
-    "ArrayEntry",
-    "ArrayHead",
+    "PARTS",
+    "TALLIES",
     "BitReader",
     "BitWriter",
     "BlockHead",
@@ -39,13 +36,13 @@ __all__ = [
     "Counts",
     "IntegerLayer",
     "IntegerNet",
-    "LearnedColumns",
-    "NumberMap",
-    "PlainColumns",
+    "LearnedRaster",
+    "RasterContext",
+    "RasterWalk",
     "code_numbers",
     "code_weights",
     "find_fill",
     "find_specials",
     "integer_net",
-    "number_map",
+    "walked",
 ]

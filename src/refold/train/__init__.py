@@ -39,6 +39,7 @@ from refold.train._marked_examples import mark_weights, marked_examples
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
+from refold.train._raster_training import RasterPlan, learn_raster
 from refold.train._restoration import RestorationPlan, RestorationTraining
 from refold.train._streamed import Streamed, without
 from refold.train._tiles import Tiling, apply_in_tiles
@@ -74,6 +75,7 @@ __all__ = [
     "Placement",
     "Plan",
     "ProgressBar",
+    "RasterPlan",
     "RestorationPlan",
     "RestorationTraining",
     "Streamed",
@@ -89,6 +91,7 @@ __all__ = [
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "learn_raster",
     "lost_pixels",
     "learn_columns",
     "make_optimizer",
