@@ -50,6 +50,10 @@ class Plan:
 class LatticeWay:
     """Interpolation from coarse to fine."""
 
+    def applies(self, shape: tuple[int, ...], shift: int) -> bool:
+        """Every array can be coded so."""
+        return True
+
     def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
         """Write or read a field; see the other ways.
 

@@ -47,6 +47,10 @@ class LearnedLattice:
     net: IntegerNet
     skip: Array
 
+    def applies(self, shape: tuple[int, ...], shift: int) -> bool:
+        """Every array can be coded so."""
+        return True
+
     def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
         """Write or read a field; see the other ways."""
         known = np.asarray(known, bool)

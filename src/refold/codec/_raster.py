@@ -21,20 +21,20 @@ from refold.codec._raster_context import TALLIES, RasterContext, RasterWalk, Ste
 
 Array = NDArray[Any]
 
-PARTS = 16  # of a nat: what a step of a logit is
+RASTER_PARTS = 16  # of a nat: what a step of a logit is
 _MOST_WEIGHT = (1 << 16) - 1
-_LOGIT = 11 * PARTS  # larger ones say no more in chances of 1 to 65535
-_COARSE = PARTS // 4  # what a step of the tables is
+_LOGIT = 11 * RASTER_PARTS  # larger ones say no more in chances of 1 to 65535
+_COARSE = RASTER_PARTS // 4  # what a step of the tables is
 _PATIENCE = 32  # bits that a picture may cost more than plainly before it is finished plainly
 
 
 def _chances() -> Array:
-    exact = (CERTAIN / (1 + (Decimal(-logit) / PARTS).exp()) for logit in range(-_LOGIT, _LOGIT + 1))
+    exact = (CERTAIN / (1 + (Decimal(-logit) / RASTER_PARTS).exp()) for logit in range(-_LOGIT, _LOGIT + 1))
     return np.asarray(np.clip([int(chance.to_integral_value()) for chance in exact], 1, CERTAIN - 1))
 
 
 def _fading() -> Array:
-    exact = (_MOST_WEIGHT * (Decimal(-less) / PARTS).exp() for less in range(MOST_ACTIVE + 1))
+    exact = (_MOST_WEIGHT * (Decimal(-less) / RASTER_PARTS).exp() for less in range(MOST_ACTIVE + 1))
     return np.asarray(np.maximum([int(weight.to_integral_value()) for weight in exact], 1), np.float32)
 
 

@@ -32,6 +32,7 @@ from refold.train._examples import (
 )
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
+from refold.train._lattice_training import LatticePlan, learn_lattice
 from refold.train._listeners import Listener, ProgressBar
 from refold.train._loop import train
 from refold.train._machine import Machine, this_machine
@@ -66,6 +67,7 @@ __all__ = [
     "History",
     "InMemory",
     "JsonLines",
+    "LatticePlan",
     "Listener",
     "MLflow",
     "Machine",
@@ -91,9 +93,10 @@ __all__ = [
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "learn_columns",
+    "learn_lattice",
     "learn_raster",
     "lost_pixels",
-    "learn_columns",
     "make_optimizer",
     "mark_weights",
     "marked_examples",

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refold.codec import PARTS, TALLIES, IntegerLayer, IntegerNet, LearnedRaster, RasterContext, integer_net, walked
+from refold.codec import (
+    RASTER_PARTS,
+    TALLIES,
+    IntegerLayer,
+    IntegerNet,
+    LearnedRaster,
+    RasterContext,
+    integer_net,
+    walked,
+)
 
 Array = NDArray[Any]
 
@@ -293,7 +302,7 @@ def frozen(net: _Net, context: RasterContext, bits: int, chunk: _Chunk, blank: _
     biases = [layer.bias.detach().double().numpy() for layer in net.layers]
     heads = [np.concatenate(both, -1) for both in (weights[-2:], biases[-2:])]
     whole = integer_net(
-        [weights[0] * _INPUT, *weights[1:-2], heads[0]], [*biases[:-2], heads[1]], inputs, 1 / PARTS, bits=bits
+        [weights[0] * _INPUT, *weights[1:-2], heads[0]], [*biases[:-2], heads[1]], inputs, 1 / RASTER_PARTS, bits=bits
     )
     *body, last = whole.layers
     some, level = (
