@@ -16,6 +16,7 @@ from refold.codec._lattice_places import (
     look,
 )
 from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
+from refold.codec._masks import code_mask
 from refold.codec._numbers import MOST, Counts, code_numbers
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "PARTS",
     "SKIP_PARTS",
     "as_slices",
+    "code_mask",
     "code_numbers",
     "code_weights",
     "integer_net",

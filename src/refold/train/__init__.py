@@ -31,6 +31,7 @@ from refold.train._examples import (
 )
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
+from refold.train._lattice_training import LatticePlan, learn_lattice
 from refold.train._listeners import Listener, ProgressBar
 from refold.train._loop import train
 from refold.train._machine import Machine, this_machine
@@ -64,6 +65,7 @@ __all__ = [
     "History",
     "InMemory",
     "JsonLines",
+    "LatticePlan",
     "Listener",
     "MLflow",
     "Machine",
@@ -96,6 +98,7 @@ __all__ = [
     "noise_of_many_levels",
     "obeying",
     "parse_trackers",
+    "learn_lattice",
     "place",
     "reduced_size",
     "row_noise",

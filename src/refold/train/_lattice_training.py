@@ -44,6 +44,7 @@ class LatticePlan:
     hidden: int = _HIDDEN
     steps: tuple[int, int] = _STEPS
     bits: int = 8
+    batch: int = _BATCH
 
 
 def learn_lattice(
@@ -167,7 +168,7 @@ class _Training:
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = _RATE * min(1, (step + 1) / 50) * (1 + np.cos(np.pi * step / steps)) / 2
-            rows = torch.randint(len(examples), (min(_BATCH, 4 * len(examples)),), generator=self.generator)
+            rows = torch.randint(len(examples), (min(self.plan.batch, 4 * len(examples)),), generator=self.generator)
             optimizer.zero_grad()
             loss = self._bits(examples, rows)
             loss.backward()  # type: ignore[no-untyped-call]
