@@ -25,6 +25,7 @@ NEAR = tuple(number for number, (down, right) in enumerate(CENTRE) if abs(down) 
 DIFFERENCES = 3 * AROUND + 4  # around; around and at the place one and two slices before; how the bases moved
 INPUTS = DIFFERENCES + AROUND + 8
 MOST_INPUT = 127
+_AT_ONCE = 2048
 _FINE = 24.0  # parts of a local scale
 _LARGEST = 2.0**31  # difference that is told, so that sums of products stay exact
 _STEP_PARTS = 8  # the local scale is at least a step in so many parts
@@ -77,15 +78,31 @@ class Layout:
         at = (rows // stride + MARGIN) * grid[1] + columns // stride + MARGIN
         return StagePlaces(stride, turned, grid, at, rows * width + columns, 128 * rows // height - 64)
 
-    @cached_property
-    def masks(self) -> dict[int, Array]:
-        """Of every stride, the mask on its lattice with a margin, flattened, 0 or 1."""
-        return {stage.stride: widened(self.known.astype(np.float64), stage.stride) for stage in self.stages}
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_masks", {})
+
+    def mask(self, stride: int) -> Array:
+        """Return the mask on a lattice with a margin, flattened, 0 or 1."""
+        masks: dict[int, Array] = self._masks  # type: ignore[attr-defined]
+        if stride not in masks:
+            masks[stride] = widened(self.known.astype(np.float64), stride)
+        return masks[stride]
 
     @cached_property
     def around(self) -> dict[StagePlaces, Array]:
         """Of every stage, which places around are known, (16, n), 0 or 1."""
-        return {stage: taken(self.masks[stage.stride], stage, stage.around) for stage in self.stages}
+        return {
+            stage: _take(self.mask(stage.stride), stage.at, stage.around, np.empty((AROUND, len(stage.at))))
+            for stage in self.stages
+        }
+
+    @cached_property
+    def _whole(self) -> dict[StagePlaces, bool]:
+        return {stage: bool(known.all()) for stage, known in self.around.items()}
+
+    def whole(self, stage: StagePlaces) -> bool:
+        """Return whether all places around are known."""
+        return self._whole[stage]
 
 
 def _grid(rows: Array, columns: Array) -> tuple[Array, Array]:
@@ -98,16 +115,6 @@ def widened(values: Array, stride: int) -> Array:
     wide = np.zeros((part.shape[0] + 2 * MARGIN, part.shape[1] + 2 * MARGIN))
     wide[MARGIN:-MARGIN, MARGIN:-MARGIN] = part
     return wide.reshape(-1)
-
-
-def taken(wide: Array, stage: StagePlaces, steps: tuple[int, ...]) -> Array:
-    """Return values (k, n) that stand `steps` (k,) from the places of a stage."""
-    found = np.empty((len(steps), len(stage.at)), wide.dtype)
-    least = min(steps)
-    start = stage.at + least
-    for row, step in zip(found, steps, strict=True):
-        np.take(wide[step - least :], start, out=row, mode="clip")
-    return found
 
 
 @dataclass
@@ -136,8 +143,9 @@ class Slice:
 
 @dataclass(frozen=True)
 class Sight:
-    """What is seen from the places of a stage."""
+    """What is seen from places of a stage."""
 
+    places: Array  # (n,) in the slice, flattened
     inputs: Array  # (INPUTS, n) float32, whole numbers of -127 to 127
     differences: Array  # (DIFFERENCES, n) float64, whole numbers
     base: Array  # (n,) float64, whole numbers
@@ -145,75 +153,104 @@ class Sight:
     active: Array  # (n,) sum of sizes near
 
 
-def look(stage: StagePlaces, now: Slice, before: tuple[Slice | None, Slice | None], step: int) -> Sight:
-    """Return what is seen of a slice and of two before it."""
-    known = now.layout.around[stage]
-    values = taken(widened(now.values, stage.stride), stage, stage.around)
-    active = taken(widened(now.sizes, stage.stride), stage, tuple(stage.around[number] for number in NEAR)).sum(0)
-    seen = [_around_before(stage, now, past) for past in before]
-    base = _base(values, known, seen, now.expected)
-    differences = np.zeros((DIFFERENCES, len(base)))
-    own = differences[:AROUND]
-    np.subtract(values, base, out=own)
-    own *= known
-    np.clip(own, -_LARGEST, _LARGEST, out=own)
-    scale = np.maximum(np.abs(own).sum(0) / np.maximum(known.sum(0), 1), step / _STEP_PARTS)
-    for number, part in enumerate(seen):
-        if part is not None:
-            start = AROUND + number * (AROUND + 1)
-            differences[start : start + AROUND + 1] = (part.values - part.base) * part.known
-            differences[DIFFERENCES - 2 + number] = (part.base - base) * part.sure
-    past = differences[AROUND:]
-    np.clip(past, -_LARGEST, _LARGEST, out=past)
-    inputs = np.zeros((INPUTS, len(base)), np.float32)
+def look(stage: StagePlaces, now: Slice, before: tuple[Slice | None, Slice | None], step: int) -> Iterator[Sight]:
+    """Yield what is seen of a slice and of two before it, for as many places at once as the cache holds."""
+    wide = (widened(now.values, stage.stride), widened(now.sizes, stage.stride))
+    for start in range(0, len(stage.at), _AT_ONCE):
+        yield _look(stage, slice(start, start + _AT_ONCE), now, wide, before, step)
+
+
+def _look(
+    stage: StagePlaces,
+    part: slice,
+    now: Slice,
+    wide: tuple[Array, Array],
+    before: tuple[Slice | None, Slice | None],
+    step: int,
+) -> Sight:
+    at, whole = stage.at[part], now.layout.whole(stage)
+    known = now.layout.around[stage][:, part]
+    differences = np.zeros((DIFFERENCES, len(at)))
+    own = _take(wide[0], at, stage.around, differences[:AROUND])
+    near = known[list(NEAR)].sum(0)
+    base = np.rint(own[list(NEAR)].sum(0) / np.maximum(near, 1))
+    pasts = [_around_before(stage, part, now, past, differences, number) for number, past in enumerate(before)]
+    if not near.all():
+        _base_elsewhere(base, own, known, pasts, now.expected)
+    own -= base
+    if not whole:
+        own *= known
+    for number, past in enumerate(pasts):
+        if past is not None:
+            np.multiply(past.base - base, past.sure, out=differences[DIFFERENCES - 2 + number])
+    np.clip(differences, -_LARGEST, _LARGEST, out=differences)
+    count = AROUND if whole else np.maximum(known.sum(0), 1)
+    scale = np.maximum(np.abs(own).sum(0) / count, step / _STEP_PARTS)
+    active = sum(wide[1][at + stage.around[number]] for number in NEAR)
+    inputs = np.empty((INPUTS, len(at)), np.float32)
     np.multiply(differences, _FINE / scale, out=inputs[:DIFFERENCES], casting="unsafe")
     np.multiply(known, 64, out=inputs[DIFFERENCES : DIFFERENCES + AROUND], casting="unsafe")
     rest = inputs[DIFFERENCES + AROUND :]
     rest[0], rest[1] = 64 * stage.turned, 8 * (stage.stride.bit_length() - 1)
-    rest[2], rest[3] = logarithm(scale / step) / 4, stage.height
-    for number, part in enumerate(seen):
-        rest[4 + number] = 0 if part is None else 64 * part.known[-1]
-    rest[6], rest[7] = 16 * known[list(NEAR)].sum(0), 8 * active
+    rest[2], rest[3] = logarithm(scale / step) / 4, stage.height[part]
+    for number, past in enumerate(pasts):
+        rest[4 + number] = 0 if past is None else 64 * past.here
+    rest[6], rest[7] = 16 * near, 8 * active
     np.rint(inputs, out=inputs)
     np.clip(inputs, -MOST_INPUT, MOST_INPUT, out=inputs)
-    return Sight(inputs, differences, base, scale, active)
+    return Sight(stage.flat[part], inputs, differences, base, scale, np.asarray(active))
+
+
+def _take(wide: Array, at: Array, steps: tuple[int, ...], out: Array) -> Array:
+    """Put values (k, n) that stand `steps` (k,) from places into `out`."""
+    least = min(steps)
+    start = at + least
+    for row, step in zip(out, steps, strict=True):
+        np.take(wide[step - least :], start, out=row, mode="clip")
+    return out
 
 
 @dataclass(frozen=True)
 class _Past:
-    values: Array  # (17, n): around and at the place
-    known: Array
-    base: Array
+    base: Array  # (n,)
     sure: Array  # (n,) whether there is a base
+    value: Array  # (n,) at the place itself
+    here: Array  # (n,) whether that is known
 
 
-def _around_before(stage: StagePlaces, now: Slice, past: Slice | None) -> _Past | None:
+def _around_before(
+    stage: StagePlaces, part: slice, now: Slice, past: Slice | None, differences: Array, number: int
+) -> _Past | None:
+    """Put the differences of a slice before into their rows."""
     if past is None:
         return None
-    values = taken(past.wide(stage.stride), stage, (*stage.around, 0))
+    start, at, steps = AROUND + number * (AROUND + 1), stage.at[part], (*stage.around, 0)
+    values = _take(past.wide(stage.stride), at, steps, differences[start : start + AROUND + 1])
     if past.layout is now.layout:
-        known = np.concatenate([now.layout.around[stage], np.ones((1, len(stage.at)))])
+        known, whole, here = now.layout.around[stage][:, part], now.layout.whole(stage), np.ones(len(at))
     else:
-        mask = widened(past.layout.known.astype(np.float64), stage.stride)
-        known = taken(mask, stage, (*stage.around, 0))
-    near = known[list(NEAR)].sum(0)
-    mean = np.rint(values[list(NEAR)].sum(0) / np.maximum(near, 1))
-    return _Past(values, known, np.where(near > 0, mean, values[-1]), np.maximum(near > 0, known[-1]))
-
-
-def _base(values: Array, known: Array, seen: list[_Past | None], expected: float) -> Array:
-    """Return the mean of the four nearest; where none is known, of all around, or the value before."""
-    near = known[list(NEAR)].sum(0)
+        mask = _take(past.layout.mask(stage.stride), at, steps, np.empty((AROUND + 1, len(at))))
+        known, whole, here = mask[:-1], False, mask[-1]
+    near, value = known[list(NEAR)].sum(0), values[-1].copy()
     base = np.rint(values[list(NEAR)].sum(0) / np.maximum(near, 1))
-    if len(alone := np.flatnonzero(near == 0)):
-        count = known[:, alone].sum(0)
-        mean = np.rint(values[:, alone].sum(0) / np.maximum(count, 1))
-        other = np.full(len(alone), expected)
-        for part in reversed(seen):
-            if part is not None:
-                other = np.where(part.known[-1, alone] > 0, part.values[-1, alone], other)
-        base[alone] = np.where(count > 0, mean, other)
-    return base
+    base = np.where(near > 0, base, value)
+    values -= base
+    if not whole:
+        values[:-1] *= known
+        values[-1] *= here
+    return _Past(base, np.maximum(near > 0, here), value, here)
+
+
+def _base_elsewhere(base: Array, values: Array, known: Array, pasts: list[_Past | None], expected: float) -> None:
+    """Where none of the four nearest is known, take the mean of all around, or the value before."""
+    alone = np.flatnonzero(known[list(NEAR)].sum(0) == 0)
+    count = known[:, alone].sum(0)
+    mean = np.rint(values[:, alone].sum(0) / np.maximum(count, 1))
+    other = np.full(len(alone), expected)
+    for past in reversed(pasts):
+        if past is not None:
+            other = np.where(past.here[alone] > 0, past.value[alone], other)
+    base[alone] = np.where(count > 0, mean, other)
 
 
 def logarithm(ratios: Array) -> Array:

@@ -122,10 +122,11 @@ class _Pass:
         if start == 0 or past is None or not past.layout.known.reshape(-1)[start]:
             self._first(now, start, true)
         for stage in now.layout.stages:
-            sight = look(stage, now, before, self.step)
-            centre, grades = self.way.expect(stage, sight, self.step)
+            sights = look(stage, now, before, self.step)
+            parts = [(sight.active, *self.way.expect(stage, sight, self.step)) for sight in sights]
+            active, centre, grades = (np.concatenate(column) for column in zip(*parts, strict=True))
             numbers = None if true is None else np.rint((true[stage.flat] - centre) / self.step).astype(np.int64)
-            found = self._numbers(grades, sight.active, numbers)
+            found = self._numbers(grades, active, numbers)
             values[stage.flat] = centre + found * float(self.step)
             sizes[stage.flat] = np.minimum(np.abs(found), 1 << 10)
 

@@ -104,6 +104,7 @@ __all__ = [
     "noise_of_many_levels",
     "obeying",
     "parse_trackers",
+    "learn_lattice",
     "place",
     "reduced_size",
     "row_noise",

@@ -43,6 +43,7 @@ class LatticePlan:
     hidden: int = _HIDDEN
     steps: tuple[int, int] = _STEPS
     bits: int = 8
+    batch: int = _BATCH
 
 
 def learn_lattice(
@@ -108,15 +109,17 @@ def _examples(found: Array, way: LearnedLattice | None, true: Array, known: Arra
         now = Slice(layout, np.where(known[number], found[number], 0.0), np.zeros(layout.known.shape))
         aim = true[number].reshape(-1)
         for stage in layout.stages:
-            sight = look(stage, now, before, step)
-            if way is not None:
-                centre, _ = way.expect(stage, sight, step)
-                now.sizes.reshape(-1)[stage.flat] = np.abs(np.rint((aim[stage.flat] - centre) / step))
-            keep = np.flatnonzero(rng.random(len(stage.flat)) < share) if share < 1 else slice(None)
-            differences = np.clip(sight.differences[:, keep] / sight.scale[keep], -1e3, 1e3)
-            target = (aim[stage.flat] - sight.base)[keep] / sight.scale[keep]
-            ratio = sight.scale[keep] / step
-            parts.append((sight.inputs.T[keep], differences.T, target, ratio, np.full(len(ratio), int(stage.turned))))
+            for sight in look(stage, now, before, step):
+                if way is not None:
+                    centre, _ = way.expect(stage, sight, step)
+                    sizes = np.abs(np.rint((aim[sight.places] - centre) / step))
+                    now.sizes.reshape(-1)[sight.places] = np.minimum(sizes, 1 << 10)
+                keep = np.flatnonzero(rng.random(len(sight.places)) < share) if share < 1 else slice(None)
+                differences = np.clip(sight.differences[:, keep] / sight.scale[keep], -1e3, 1e3)
+                target = (aim[sight.places] - sight.base)[keep] / sight.scale[keep]
+                ratio = sight.scale[keep] / step
+                turned = np.full(len(ratio), int(stage.turned))
+                parts.append((sight.inputs.T[keep], differences.T, target, ratio, turned))
         before = (now, before[0])
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
     tensors = [torch.from_numpy(np.ascontiguousarray(column, np.float32)) for column in joined[:4]]
@@ -166,7 +169,7 @@ class _Training:
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = _RATE * min(1, (step + 1) / 50) * (1 + np.cos(np.pi * step / steps)) / 2
-            rows = torch.randint(len(examples), (min(_BATCH, 4 * len(examples)),), generator=self.generator)
+            rows = torch.randint(len(examples), (min(self.plan.batch, 4 * len(examples)),), generator=self.generator)
             optimizer.zero_grad()
             loss = self._bits(examples, rows)
             loss.backward()  # type: ignore[no-untyped-call]
