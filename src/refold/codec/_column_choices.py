@@ -1,6 +1,6 @@
 """The writer's look at a table: which numbers tell most about which others. Nothing here need be exact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,23 @@ _LEVELS = 12  # of a number, to see what depends on what
 _FEW, _MANY = 24, 256  # distinct values with symbols of their own
 _LARGEST = 1 << 44  # of a number times a factor that is not whole
 _FAR = 1 << 60  # beyond which differences are not taken
+_MARGIN = 4  # bins beyond those seen, where there may be more
 _TERMS = 4
 _NEAR = 48  # columns before that are looked at
 
 
-def chosen_plans(known: Array, shift: int, true: Array) -> list[list[Plan]]:
+def chosen_plans(known: Array, shift: int, true: Array, open_: bool = False) -> list[list[Plan]]:
     """Return plans of every column: for one group of rows, or for three where rows tell about their neighbours."""
-    values = _filled(known, np.rint(np.nan_to_num(true)).astype(np.int64))
+    found = _chosen(_filled(known, np.rint(np.nan_to_num(true)).astype(np.int64)), shift)
+    return [[_opened(plan) for plan in group] for group in found] if open_ else found
+
+
+def _opened(plan: Plan) -> Plan:
+    """Return a plan for other numbers too."""
+    return replace(plan, open=True, first=max(plan.first - _MARGIN, 0), last=plan.last + _MARGIN)
+
+
+def _chosen(values: Array, shift: int) -> list[list[Plan]]:
     alone = _Look.of(values, shift, 0).plans()
     if len(values) < 64:
         return [alone]

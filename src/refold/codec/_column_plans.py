@@ -17,7 +17,7 @@ Source = tuple[int, int]  # 0: this row, 1: the row before, 2: the row after, am
 _FRACTION = 8
 ONE = 1 << _FRACTION  # of a factor
 SOURCES = 3
-_HEAD = 9
+_HEAD = 10
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Plan:
     terms: tuple[tuple[Source, int], ...]
     sources: tuple[Source, ...]
     special: tuple[int, ...]  # in direct plans all values there are
+    open: bool = False  # whether there may be numbers that no symbol stands for
 
     def bins(self) -> Bins:
         """Return what symbols stand for, without the special ones."""
@@ -83,7 +84,7 @@ class Plan:
     def head(self) -> list[int]:
         """Return numbers that every plan has."""
         sizes = [len(self.terms), len(self.sources), len(self.special)]
-        return [int(self.direct), self.spread, self.width, self.first, self.last, self.offset, *sizes]
+        return [int(self.direct), self.spread, self.width, self.first, self.last, self.offset, int(self.open), *sizes]
 
     def rest(self, column: int) -> list[int]:
         """Return numbers of which there are as many as the head says, of a plan of this column."""
@@ -94,13 +95,13 @@ class Plan:
     @staticmethod
     def of(head: list[int], rest: list[int], column: int) -> "Plan":
         """Return the plan that gave these numbers."""
-        direct, spread, width, first, last, offset, terms, sources, _ = head
+        direct, spread, width, first, last, offset, open_, terms, sources, _ = head
         places, end = rest[: 2 * (terms + sources)], 2 * (terms + sources)
         pairs = [(lag, column - back) for lag, back in zip(places[::2], places[1::2], strict=True)]
         factors, steps = rest[end : end + terms], rest[end + terms :]
         weighed = tuple(zip(pairs[:terms], factors, strict=True))
         special = tuple(np.cumsum(np.array(steps, np.int64)).tolist())
-        return Plan(bool(direct), spread, width, first, last, offset, weighed, tuple(pairs[terms:]), special)
+        return Plan(bool(direct), spread, width, first, last, offset, weighed, tuple(pairs[terms:]), special, bool(open_))
 
 
 def code_plans(coder: Coder, columns: int, groups: int, plans: list[list[Plan]] | None = None) -> list[list[Plan]]:

@@ -24,6 +24,7 @@ _GROUPS = 3  # rows 1, 2 and more apart
 _SOURCES = 3
 _SCORES = 32  # how well a copy did so far
 _SIGNED = 17
+_MIDDLE = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _learned(coder: Any, shape: tuple[int, int], shift: int, examples: Array | N
     """Write or read examples and keep what was counted."""
     known = np.ones(shape, bool)
     true = None if examples is None else examples.astype(np.float64)
-    plans = None if true is None else chosen_plans(known, shift, true)
+    plans = None if true is None else chosen_plans(known, shift, true, open_=True)
     table = _Table.of(_code_groups(coder, shape[1], plans), known, shift)
     found = table.code(coder, true)
     return LearnedColumns(found, shift, coder.to_bytes() if coder.writes else b"", [table])
@@ -262,6 +263,11 @@ class _Column:
     @property
     def count(self) -> int:
         """How many symbols there are."""
+        return self.other + int(self.plan.open)
+
+    @property
+    def other(self) -> int:
+        """The symbol of what no other symbol stands for, in open plans."""
         return len(self.bins.starts) + (0 if self.plan.direct else len(self.plan.special))
 
     def steps(self, wanted: Array, centre: Array) -> Array:
@@ -275,6 +281,8 @@ class _Column:
     def symbols(self, steps: Array, centre: Array) -> Array:
         """Return the symbols (n,) of steps."""
         symbols = self.bins.symbols(steps)
+        if self.plan.open:
+            symbols[~self.bins.exact(symbols, steps)] = self.other
         if not self.plan.direct and self.table.shift == 0:
             for number, value in enumerate(self.plan.special):
                 symbols[steps + centre == value] = len(self.bins.starts) + number
@@ -285,10 +293,12 @@ class _Column:
         found, own = np.zeros(len(centre), np.int64), len(self.bins.starts)
         at = np.flatnonzero(known & (symbols < own))
         found[at] = self.bins.code_within(coder, symbols[at], None if steps is None else steps[at])
+        at = np.flatnonzero(known & (symbols == self.other))
+        found[at] = coder.draw(len(at), 63, None if steps is None else steps[at] + _MIDDLE) - _MIDDLE
         if self.plan.direct:
             return found
         found = centre + (found << self.table.shift)
-        special = symbols >= own
+        special = (symbols >= own) & (symbols < self.other)
         found[special] = np.array((*self.plan.special, 0), np.int64)[symbols[special] - own]
         return found
 
@@ -359,6 +369,7 @@ class _Column:
         if not self.plan.direct:
             far = _bits_of(self.bins.starts).astype(np.int64) - self.plan.spread
             prior[: len(far)] = np.maximum(64 >> np.clip(2 * far, 0, 6), 1)
+        prior[self.other :] = 1
         return prior
 
     def learn(
@@ -389,7 +400,7 @@ class _Column:
         steps = values >> table.shift if self.plan.direct else (values - centre) >> table.shift
         symbols = self.symbols(steps.reshape(-1), np.tile(centre, len(found))).reshape(values.shape)
         own = len(self.bins.starts)
-        there = (symbols >= own) | self.bins.exact(np.minimum(symbols, own - 1), steps)
+        there = (symbols >= own) & (symbols < self.other) | self.bins.exact(np.minimum(symbols, own - 1), steps)
         matched = np.array([kind >= _SOURCES for kind in kinds], bool)[:, None]
         there &= ~matched | (scores > 0)
         scores = np.minimum(scores, _SCORES - 1) + np.array(kinds, np.int64)[:, None] * _SCORES
