@@ -2,6 +2,7 @@
 
 from refold.train._batches import Batch, Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
+from refold.train._code_training import CodeTrainingPlan, learn_code
 from refold.train._colouring import (
     COLOUR_GUIDES,
     NO_HINTS,
@@ -54,6 +55,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Checkpoint",
+    "CodeTrainingPlan",
     "ColourExamples",
     "DenoisingPlan",
     "DrawExamples",
@@ -88,6 +90,7 @@ __all__ = [
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "learn_code",
     "lost_pixels",
     "make_optimizer",
     "mark_weights",
