@@ -31,7 +31,18 @@ from refold.codec._lattice_places import (
     look,
 )
 from refold.codec._learned import FIELD, FIRST_LEARNED, PICTURES, TABLE, model_of, ways_of
+from refold.codec._learned_code import Encoder, LearnedCode
 from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
+from refold.codec._logistic import (
+    LEAST_WIDTH,
+    MEAN_PARTS,
+    MOST_SYMBOLS,
+    MOST_WIDTH,
+    SHARE_PARTS,
+    WIDTH_PARTS,
+    logistic_bits,
+    logistic_weights,
+)
 from refold.codec._masks import code_mask
 from refold.codec._numbers import MOST, Counts, code_numbers
 from refold.codec._packing import Packed, pack, unbroken, unpack
@@ -50,16 +61,22 @@ __all__ = [
     "FIELD",
     "FIRST_LEARNED",
     "INPUTS",
+    "LEAST_WIDTH",
+    "MEAN_PARTS",
     "MOST",
     "MOST_INPUT",
     "MOST_SKIP",
+    "MOST_SYMBOLS",
     "MOST_VALUES",
+    "MOST_WIDTH",
     "PARTS",
     "PICTURES",
     "RASTER_PARTS",
+    "SHARE_PARTS",
     "SKIP_PARTS",
     "TABLE",
     "TALLIES",
+    "WIDTH_PARTS",
     "ArrayEntry",
     "ArrayHead",
     "BitReader",
@@ -68,10 +85,12 @@ __all__ = [
     "Bound",
     "Coder",
     "Counts",
+    "Encoder",
     "IntegerLayer",
     "IntegerNet",
     "LatticeWay",
     "Layout",
+    "LearnedCode",
     "LearnedColumns",
     "LearnedLattice",
     "LearnedRaster",
@@ -96,6 +115,8 @@ __all__ = [
     "find_fill",
     "find_specials",
     "integer_net",
+    "logistic_bits",
+    "logistic_weights",
     "look",
     "model_mark",
     "model_of",

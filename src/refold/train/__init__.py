@@ -2,6 +2,7 @@
 
 from refold.train._batches import Batch, Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
+from refold.train._code_training import CodeTrainingPlan, learn_code
 from refold.train._colouring import (
     COLOUR_GUIDES,
     NO_HINTS,
@@ -57,6 +58,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Checkpoint",
+    "CodeTrainingPlan",
     "ColourExamples",
     "DenoisingPlan",
     "DrawExamples",
@@ -93,6 +95,7 @@ __all__ = [
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "learn_code",
     "learn_columns",
     "learn_lattice",
     "learn_raster",
@@ -104,7 +107,6 @@ __all__ = [
     "noise_of_many_levels",
     "obeying",
     "parse_trackers",
-    "learn_lattice",
     "place",
     "reduced_size",
     "row_noise",
