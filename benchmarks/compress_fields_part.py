@@ -16,6 +16,7 @@ AT_LEAST = {
     "**refold**, model shared": dict(zip(BOUNDS, (85, 24, 10.5), strict=True)),
     "**refold**, model inside": dict(zip(BOUNDS, (68, 22, 10), strict=True)),
 }
+INSIDE = "**refold**, model inside"
 SHARE_OF_SZ3, JUDGED_BOUND = 0.95, 1e-3
 
 
@@ -130,7 +131,7 @@ def _ours(field: Field, bound: float, peers: list[Kept]) -> tuple[list[str], lis
 def _verdict(name: str, field: Field, bound: float, ratio: float, violations: int, peers: list[Kept]) -> list[str]:
     if field.name == TEMPERATURE:
         target = AT_LEAST[name][bound]
-    elif bound == JUDGED_BOUND:
+    elif bound == JUDGED_BOUND and (field.learned is not field.coded or name == INSIDE):
         target = SHARE_OF_SZ3 * next(field.coded.nbytes / kept.size for kept in peers if kept.peer == "SZ3")
     else:
         return []
