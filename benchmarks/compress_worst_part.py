@@ -93,10 +93,8 @@ def _ours(name: str, learned: Array, coded: Array, plain: int) -> tuple[list[str
         right = same(coded)(Coded("", 0, 0, 0, decoded))
         lines.append(table_line("", title, f"{size:,}", "every value equal" if right else "**DECODED WRONGLY**"))
         more = size / plain - 1
-        reached = said(more <= MORE_AT_MOST and right, f"{more - MORE_AT_MOST:.2%}, {size - plain:,} bytes")
-        verdicts.append(
-            f"- {name}, {title}: {more:+.2%} to the plain way, target at most {MORE_AT_MOST:.0%} {reached}"
-        )
+        target = f"at most {MORE_AT_MOST:.0%} {said(more <= MORE_AT_MOST and right, f'{more - MORE_AT_MOST:.2%}')}"
+        verdicts.append(f"- {name}, {title}: {more:+.2%} to the plain way ({size - plain:+,} bytes), target {target}")
     return lines, verdicts
 
 
