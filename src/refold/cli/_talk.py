@@ -103,3 +103,18 @@ def working_progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]
     with Progress(console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task("working", total=total)
         yield lambda done: bar.advance(task, done)
+
+
+@contextlib.contextmanager
+def bytes_progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a callable that is told of finished bytes and draws a bar with MB/s on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=float(total))
+        yield lambda done: bar.advance(task, done)

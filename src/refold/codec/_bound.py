@@ -42,7 +42,7 @@ class Bound:
 
     def __str__(self) -> str:
         ending = {kind: text for text, kind in _ENDINGS.items() if text != "abs"}[self.kind]
-        return f"{self.amount:g}{ending}"
+        return f"{float(self.amount)!r}".removesuffix(".0") + ending  # all digits: a reader compares with it
 
 
 def parse_bound(text: Any) -> Bound:

@@ -250,10 +250,8 @@ class _Column:
         known = table.known[places.rows, column]
         steps = None if wanted is None else self.steps(wanted, centre)
         symbols = None if steps is None else self.symbols(steps, centre)
-        if self.count > 1:
-            symbols = self.chosen(coder, centre, known, symbols)
-        else:
-            symbols = np.zeros(len(centre), np.int64)
+        alone = self.count < 2
+        symbols = np.zeros(len(centre), np.int64) if alone else self.chosen(coder, centre, known, symbols)
         found = np.where(known, self.numbers(coder, symbols, known, centre, steps), centre)
         table.values[places.rows, column] = found
         table.left[places.rows, column] = np.minimum(_bits_of((found - centre) >> (table.shift + self.plan.width)), 7)

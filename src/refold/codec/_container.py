@@ -27,7 +27,7 @@ Array = NDArray[Any]
 SIGNATURE, VERSION = b"refz", 1
 MODEL, ARRAY, BLOCK, END = b"M", b"A", b"B", b"Z"
 MOST_VALUES = 1 << 26  # of a block: no reader need have more at once
-_MOST_DIMENSIONS, _LONGEST_TEXT = 32, 1 << 20
+_MOST_DIMENSIONS, _LONGEST_TEXT = 32, 1 << 24  # names of many pictures are one text
 _TYPES = frozenset(
     f"{order}{kind}" for order in "<>" for kind in ("i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8")
 )

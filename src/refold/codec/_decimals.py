@@ -1,7 +1,7 @@
 """Numbers of every dtype as whole numbers and back, bit for bit; few digits make small whole numbers.
 
-What was typed, measured or scaled has few digits although its bits look random: 0.469770005467 is 469770005467 / 10**12
-in float64. The way back from such a whole number is one division, which IEEE rounds the same everywhere.
+What was typed, measured or scaled has few digits although its bits look random: 0.469770005467 is 469770005467 /
+10**12 in float64. The way back from such a whole number is one division, which IEEE rounds the same everywhere.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _HALF = 1 << 32
 
 @dataclass(frozen=True)
 class _Part:
-    """Numbers of one kind: `first` and `second` say which one; `others` (k,) are orders of numbers that do not fit."""
+    """Numbers of one kind: `first` and `second` say which; `others` (k,) are orders of numbers that do not fit."""
 
     kind: int
     first: int

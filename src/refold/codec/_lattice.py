@@ -249,7 +249,7 @@ class _Line:
 
 
 def _four(values: Array, axis: int, count: int, *, fill: bool = False) -> tuple[Array, Array, Array, Array]:
-    """Return the neighbours of `count` places along an axis: two on the left, two on the right, 0 if there is none."""
+    """Return the neighbours of `count` places along an axis: two on the left, two on the right, 0 for none."""
     shape = list(values.shape)
     shape[axis] = count + 3
     padded = np.zeros(shape, values.dtype)
@@ -294,7 +294,7 @@ def _joined(lines: list[_Line], option: int) -> Array:
 
 
 def _expected(lines: list[_Line], shift: int, step: int) -> Array:
-    """Return the size that is expected of numbers, in parts of `UNIT`, from sizes beside and from how curved lines are."""
+    """Return the size expected of numbers, in parts of `UNIT`, from sizes beside and from how curved lines are."""
     sizes = sum(line.sizes for line in lines) // (2 * len(lines))
     bend = lines[0].bend()
     for line in lines[1:]:
@@ -338,8 +338,8 @@ _LINEAR = _weights_of(
 )
 _CUBIC = _LINEAR.copy()
 for _which, _four_weights in {
-    15: (-1, 9, 9, -1), 7: (-2, 12, 6, 0), 14: (0, 6, 12, -2), 3: (-8, 24, 0, 0), 12: (0, 0, 24, -8), 11: (-4, 16, 0, 4)
-    , 13: (4, 0, 16, -4)
+    15: (-1, 9, 9, -1), 7: (-2, 12, 6, 0), 14: (0, 6, 12, -2), 3: (-8, 24, 0, 0),
+    12: (0, 0, 24, -8), 11: (-4, 16, 0, 4), 13: (4, 0, 16, -4),
 }.items():  # fmt: skip
     _CUBIC[_which] = _four_weights
 _WEIGHT = np.array([4 if which & 6 == 6 else 1 if which else 0 for which in range(16)])

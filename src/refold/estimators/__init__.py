@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from refold.estimators._camera_watch import CameraWatch, JudgedFrame
     from refold.estimators._code_neighbours import neighbours
     from refold.estimators._code_sizes import CodeSizes, code_sizes
-    from refold.estimators._compressor import CompressionReport, Compressor, decompress
+    from refold.estimators._compressed_files import (
+        ArrayToPack,
+        CompressedFiles,
+        StoredArray,
+        arrays_to_pack,
+        pack_array,
+    )
+    from refold.estimators._compressing import Tally, Wish, bound_within, marked, rows_of_block
+    from refold.estimators._compressor import CompressionReport, Compressor, decompress, models_of
     from refold.estimators._detector import Detector, FalseAlarms
     from refold.estimators._explaining import Explanation
     from refold.estimators._exporting import ExportReport, export
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from refold.estimators._logo import Logo, logos_of
     from refold.estimators._logo_mark import FoundLogo, found_logo, logo_mark, mark_of, sizes_searched, surest
     from refold.estimators._on_manifold import OnManifold, on_manifold
+    from refold.estimators._packing_pool import packing_by
     from refold.estimators._picture_restoring import Restoration
     from refold.estimators._preparing import memory_for_buffers, memory_for_records
     from refold.estimators._records import chunk_rows
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from refold.scores import binomial_limits
 
 __all__ = [
+    "ArrayToPack",
     "Autoencoder",
     "AutoencoderParameters",
     "CameraDetector",
@@ -55,6 +65,7 @@ __all__ = [
     "CameraParameters",
     "CameraWatch",
     "CodeSizes",
+    "CompressedFiles",
     "CompressionReport",
     "Compressor",
     "CompressorParameters",
@@ -77,10 +88,15 @@ __all__ = [
     "Restorer",
     "RestorerParameters",
     "Sample",
+    "StoredArray",
     "Stretching",
     "TableRestoration",
+    "Tally",
     "Walk",
+    "Wish",
+    "arrays_to_pack",
     "binomial_limits",
+    "bound_within",
     "chunk_rows",
     "code_sizes",
     "decompress",
@@ -93,12 +109,17 @@ __all__ = [
     "logo_mark",
     "logos_of",
     "mark_of",
+    "marked",
     "memory_for_buffers",
     "memory_for_records",
+    "models_of",
     "neighbours",
     "on_manifold",
+    "pack_array",
+    "packing_by",
     "pretrained",
     "reasons_of",
+    "rows_of_block",
     "sample",
     "shared_mark",
     "sizes_searched",
@@ -120,6 +141,18 @@ __getattr__, __dir__ = lazy_names(
         "code_sizes": "._code_sizes",
         "CompressionReport": "._compressor",
         "Compressor": "._compressor",
+        "ArrayToPack": "._compressed_files",
+        "CompressedFiles": "._compressed_files",
+        "StoredArray": "._compressed_files",
+        "arrays_to_pack": "._compressed_files",
+        "pack_array": "._compressed_files",
+        "Tally": "._compressing",
+        "Wish": "._compressing",
+        "bound_within": "._compressing",
+        "marked": "._compressing",
+        "rows_of_block": "._compressing",
+        "models_of": "._compressor",
+        "packing_by": "._packing_pool",
         "decompress": "._compressor",
         "Detector": "._detector",
         "Event": "._series_of_detector",

@@ -27,6 +27,7 @@ from refold.codec import (
     values_checksum,
     ways_of,
 )
+from refold.estimators._packing_pool import Packing
 
 Array = NDArray[Any]
 Told = Callable[[int], None]
@@ -56,6 +57,8 @@ class Tally:
     largest_error: float = 0.0
     blocks: int = 0
     by_way: dict[int, int] = field(default_factory=dict)  # values, by the number of the way
+    sizes: list[int] = field(default_factory=list)  # bytes of each block
+    bound: Bound | None = None  # that the values had together
 
     def add(self, before: Array, after: Array, packed: int, way: int) -> None:
         """Count a block."""
@@ -63,6 +66,7 @@ class Tally:
         self.raw += before.nbytes
         self.packed += packed
         self.blocks += 1
+        self.sizes.append(packed)
         self.by_way[way] = self.by_way.get(way, 0) + before.size
         self.largest_error = max(self.largest_error, largest_error(before, after))
 
@@ -96,27 +100,44 @@ def checked_array(X: Any) -> Array:
 
 
 def write_array(
-    writer: RefzWriter, values: Array, wish: Wish, name: str = "", more: dict[str, Any] | None = None,
-    mark: bytes = b"", told: Told | None = None,
+    writer: RefzWriter, values: Any, wish: Wish, name: str = "", more: dict[str, Any] | None = None,
+    mark: bytes = b"", told: Told | None = None, packing: Packing | None = None,
 ) -> Tally:  # fmt: skip
-    """Write an array to a compressed file; only one block at a time is in memory where it is mapped from a disk."""
+    """Write an array to a compressed file; only one block at a time is in memory where it stays on a disk.
+
+    Parameters
+    ----------
+    writer : RefzWriter
+    values : ndarray or Records
+    wish : Wish
+    name : str
+    more : dict, optional
+        What a reader may want to know beside, as JSON.
+    mark : bytes
+        Of the model that blocks may need.
+    told : callable, optional
+        Told how many values were written.
+    packing : callable, optional
+        What packs blocks (`packing_by`), with the ways of `wish`; without it they are packed here.
+    """
     tally = Tally()
     records = values.reshape(1) if values.ndim == 0 else values
     rows = rows_of_block(records.shape, wish.block)
     fill = wish.fill if wish.fill is not None else fill_of(records)
     bound = bound_within(records, wish.bound, fill, rows)
+    tally.bound = bound
     writer.begin(
         ArrayHead(
             name, _dtype_text(values), records.shape[1:], rows, not values.ndim, str(wish.bound), mark, more or {}
         )
     )
-    for start in range(0, len(records), rows):
-        block = _native(records[start : start + rows])
-        packed = pack(block, bound, wish.ways, fill)
+    blocks = (_native(records[start : start + rows]) for start in range(0, len(records), rows))
+    pairs = ((each, pack(each, bound, wish.ways, fill)) for each in blocks)
+    for block, packed in pairs if packing is None else packing(blocks, bound, fill):
         writer.block(len(block), packed.values, packed.data)
         tally.add(block, packed.values, len(packed.data), packed.way)
         if told is not None:
-            told(len(block))
+            told(block.size)
     return tally
 
 

@@ -20,6 +20,7 @@ from refold._errors import CompressedFileError, DataError, ParameterError, Refol
 from refold._memory import free_memory
 from refold._parameters import check_parameters, documented
 from refold.codec import ArrayEntry, Bound, RefzContents, RefzWriter, model_of, parse_bound, read_contents, ways_of
+from refold.data import array_unfolded
 from refold.estimators._compressing import (
     Tally,
     Wish,
@@ -309,7 +310,7 @@ def decompress(data: bytes | str | os.PathLike[str], *, model: Any = None, max_m
 
 
 def _whole(file: IO[bytes], entry: ArrayEntry, contents: RefzContents, model: Any) -> Array:
-    return read_array(file, entry, ways_for(entry, contents, models_of(model)))
+    return array_unfolded(read_array(file, entry, ways_for(entry, contents, models_of(model))), entry.head.more)
 
 
 def models_of(model: Any) -> dict[bytes, bytes]:

@@ -37,8 +37,8 @@ def learned_ways(
 def kind_of(true: Array, known: Array, shift: int) -> int:
     """Return what kind of data numbers are: pictures, a table, or a field, whose neighbours are alike.
 
-    A picture has whole numbers of 0 to 255; whether an array of two axes is a table is seen from which of the plain ways
-    is shorter.
+    A picture has whole numbers of 0 to 255; whether an array of two axes is a table is seen from which of the plain
+    ways is shorter.
     """
     small = shift == 0 and known.all() and true.min() >= 0 and true.max() < _MOST_LEVELS
     if true.ndim >= 3 and small and len(true) > 1 and prod(true.shape[1:]) <= _LARGEST_PICTURE and true.max() > 0:
