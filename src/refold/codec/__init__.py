@@ -50,7 +50,7 @@ from refold.codec._raster import RASTER_PARTS, LearnedRaster, walked
 from refold.codec._raster_context import TALLIES, RasterContext, RasterWalk
 from refold.codec._specials import Specials, find_fill, find_specials
 from refold.codec._ways import LearnedWay, Way, Ways
-from refold.codec._whole import Whole, whole_of
+from refold.codec._whole import Whole, coarse, whole_of
 
 __all__ = [
     "AROUND",
@@ -109,6 +109,7 @@ __all__ = [
     "Ways",
     "Whole",
     "as_slices",
+    "coarse",
     "code_mask",
     "code_numbers",
     "code_weights",

@@ -33,7 +33,7 @@ class PlainColumns:
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether arrays of this shape can be coded."""
-        return len(shape) == 2 and 0 < shape[1] <= _WIDEST
+        return len(shape) == 2 and 0 < shape[1] <= _WIDEST and shift == 0
 
     def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
         """Write or read numbers (n, columns), see the room's other ways."""
