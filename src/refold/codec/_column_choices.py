@@ -18,6 +18,7 @@ _LARGEST = 1 << 44  # of a number times a factor that is not whole
 _FAR = 1 << 60  # beyond which differences are not taken
 _MARGIN = 4  # bins beyond those seen, where there may be more
 _TERMS = 4
+_PLAN = 200  # bits of two plans, about
 _NEAR = 48  # columns before that are looked at
 
 
@@ -29,7 +30,10 @@ def chosen_plans(known: Array, shift: int, true: Array, open_: bool = False) -> 
 
 def _opened(plan: Plan) -> Plan:
     """Return a plan for other numbers too."""
-    return replace(plan, open=True, first=max(plan.first - _MARGIN, 0), last=plan.last + _MARGIN)
+    special = plan.special
+    if plan.direct and special[-1] - special[0] <= 4 * len(special):
+        special = tuple(range(special[0] - _MARGIN, special[-1] + _MARGIN + 1))
+    return replace(plan, open=True, first=max(plan.first - _MARGIN, 0), last=plan.last + _MARGIN, special=special)
 
 
 def _chosen(values: Array, shift: int) -> list[list[Plan]]:
@@ -39,7 +43,7 @@ def _chosen(values: Array, shift: int) -> list[list[Plan]]:
     groups = [_Look.of(values, shift, stride) for stride in (1, 2, 8)]
     near = groups[0].plans()
     gain = sum(look_cost(values, shift, a, 0) for a in [alone]) - look_cost(values, shift, near, 1)
-    if gain < 0.02 * values.shape[1]:
+    if gain < max(0.02, _PLAN / len(values)) * values.shape[1]:
         return [alone]
     return [near, groups[1].plans(), groups[2].plans()]
 

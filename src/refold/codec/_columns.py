@@ -13,6 +13,7 @@ from refold.codec._column_choices import chosen_plans
 from refold.codec._column_plans import Places, Plan, code_plans, growing
 from refold.codec._matches import KINDS, Matches
 from refold.codec._mixing import Gains, Mixer, choose, gates_of, log2_of, weights_of
+from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
 
@@ -24,7 +25,6 @@ _GROUPS = 3  # rows 1, 2 and more apart
 _SOURCES = 3
 _SCORES = 32  # how well a copy did so far
 _SIGNED = 17
-_MIDDLE = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ class _Table:
     matches: Matches
     gains: Gains
     edges: list[Array]
+    others: Counts  # of numbers without a symbol
     ranked: int = 0
     age: int = 0  # how often ranks were made afresh
 
@@ -160,6 +161,7 @@ class _Table:
             Matches.of(values, shift),
             Gains.fresh((_SOURCES + KINDS) * _SCORES),
             [np.zeros(0, np.int64)] * known.shape[1],
+            Counts.empty(1),
         )
 
     def before(self, known: Array) -> "_Table":
@@ -177,6 +179,7 @@ class _Table:
             self.matches.before(values),
             self.gains.copy(),
             self.edges,
+            self.others.copy(),
             self.ranked,
             self.age,
         )
@@ -196,7 +199,7 @@ class _Table:
         """Yield the group and the rows of each part, in the order in which they are coded."""
         end = len(self.values)
         if len(self.groups) == 1:
-            for part in growing(end - self.first, self.first):
+            for part in growing(end - self.first, 0):
                 yield 0, Places.apart(np.arange(self.first, end)[part], 0, end)
             return
         yield 2, Places.apart(np.array([self.first]), 0, end)
@@ -204,7 +207,7 @@ class _Table:
         while stride:
             number = {1: 0, 2: 1}.get(stride, 2)
             rows = np.arange(self.first + stride, end, 2 * stride)
-            for part in growing(len(rows), len(self.groups[number].seen.rows), 32):
+            for part in growing(len(rows), 0 if self.first else len(self.groups[number].seen.rows), 32):
                 yield number, Places.apart(rows[part], stride, end, self.first)
             stride //= 2
 
@@ -294,7 +297,8 @@ class _Column:
         at = np.flatnonzero(known & (symbols < own))
         found[at] = self.bins.code_within(coder, symbols[at], None if steps is None else steps[at])
         at = np.flatnonzero(known & (symbols == self.other))
-        found[at] = coder.draw(len(at), 63, None if steps is None else steps[at] + _MIDDLE) - _MIDDLE
+        contexts = np.zeros(len(at), np.int64)
+        found[at] = code_numbers(coder, contexts, self.table.others, None if steps is None else steps[at])
         if self.plan.direct:
             return found
         found = centre + (found << self.table.shift)
@@ -384,8 +388,9 @@ class _Column:
         which, rows = np.nonzero(copies.there & known)
         symbols, scores = copies.symbols[which, rows], copies.scores[which, rows]
         chances = weights[rows, symbols].astype(np.int64) * 65536 // weights.sum(1)[rows]
+        same = (copies.symbols[:, rows] == symbols) & copies.there[:, rows]
         for gains in (self.table.gains, memory.gains):
-            gains.learn(scores, found[rows] == symbols, chances)
+            gains.learn(scores, found[rows] == symbols, chances, 2 * same.sum(0))
 
     def copies(self, centre: Array) -> _Copies:
         """Return numbers that may come again."""

@@ -143,10 +143,13 @@ class Gains:
         """Return gains that go their own way from here."""
         return Gains(self.gains.copy(), self.firm.copy())
 
-    def learn(self, contexts: Array, hits: Array, chances: Array) -> None:
-        """Take a Newton step from whether symbols came that were expected with chances (n,) in 65536."""
+    def learn(self, contexts: Array, hits: Array, chances: Array, together: Array) -> None:
+        """Take a Newton step from whether symbols came that were expected with chances (n,) in 65536.
+
+        `together` (n,): how many gains did that, which now step at the same time.
+        """
         size = len(self.gains)
         gone = np.bincount(contexts, hits * 65536.0 - chances, size) / 65536
-        self.firm += np.bincount(contexts, chances * (65536 - chances) >> 16, size) / 65536
+        self.firm += np.bincount(contexts, (chances * (65536 - chances) >> 16) * together, size) / 65536
         self.gains += np.clip(BIT / 0.6931471805599453 * (gone / self.firm), -2.0 * BIT, 2.0 * BIT)
         np.clip(self.gains, -8.0 * BIT, 24.0 * BIT, out=self.gains)
