@@ -18,6 +18,7 @@ _LARGEST = 1 << 44  # of a number times a factor that is not whole
 _FAR = 1 << 60  # beyond which differences are not taken
 _MARGIN = 4  # bins beyond those seen, where there may be more
 _TERMS = 4
+_ALIKE = 0.3  # share of the differences among columns that there may be among those of a kind
 _PLAN = 200  # bits of two plans, about
 _NEAR = 48  # columns before that are looked at
 
@@ -46,6 +47,17 @@ def _chosen(values: Array, shift: int) -> list[list[Plan]]:
     if gain < max(0.02, _PLAN / len(values)) * values.shape[1]:
         return [alone]
     return [near, groups[1].plans(), groups[2].plans()]
+
+
+def period_of(values: Array) -> int:
+    """Return after how many columns (n, columns) others of the same kind come; all of them if there are none."""
+    columns = values.shape[1]
+    marks = np.quantile(np.nan_to_num(values), np.linspace(0.05, 0.95, 10), 0)
+    spread = max(float(np.abs(marks - marks.mean(1)[:, None]).mean()), 1e-12)
+    for period in range(1, columns // 2 + 1):
+        if columns % period == 0 and np.abs(marks[:, period:] - marks[:, :-period]).mean() < _ALIKE * spread:
+            return period
+    return columns
 
 
 def look_cost(values: Array, shift: int, plans: list[Plan], stride: int) -> float:

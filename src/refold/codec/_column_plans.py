@@ -125,10 +125,10 @@ def _code_plan(coder: Coder, counts: Counts, column: int, plan: Plan | None) -> 
     return Plan.of(head.tolist(), rest.tolist(), column)
 
 
-def growing(count: int, seen: int, least: int = 32, most: int = 4096) -> Iterator[slice]:
+def growing(count: int, seen: int, least: int = 16, most: int = 4096) -> Iterator[slice]:
     """Yield slices that cut `count` rows into parts that grow with what has been seen before them."""
     start = 0
     while start < count:
-        end = min(start + min(max(least, seen + start), most), count)
+        end = min(start + min(max(least, (seen + start) // 2), most), count)
         yield slice(start, end)
         start = end

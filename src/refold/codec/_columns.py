@@ -1,5 +1,6 @@
 """Tables: every column from columns before it and from rows near by, by opinions that are counted and mixed."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,10 +10,10 @@ from numpy.typing import NDArray
 
 from refold.codec._bins import Bins
 from refold.codec._bits import BitReader, BitWriter, Coder
-from refold.codec._column_choices import chosen_plans
+from refold.codec._column_choices import chosen_plans, period_of
 from refold.codec._column_plans import Places, Plan, code_plans, growing
 from refold.codec._matches import KINDS, Matches
-from refold.codec._mixing import Gains, Mixer, choose, gates_of, log2_of, weights_of
+from refold.codec._mixing import Gains, Mixer, Record, choose, gates_of, log2_of, weights_of
 from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
@@ -40,7 +41,8 @@ class PlainColumns:
         if not known.any():
             return np.zeros(known.shape, np.int64)
         plans = None if true is None else chosen_plans(known, shift, true)
-        return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift).code(coder, true)
+        period = _code_period(coder, true)
+        return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift, period).code(coder, true)
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,16 @@ def _learned(coder: Any, shape: tuple[int, int], shift: int, examples: Array | N
     known = np.ones(shape, bool)
     true = None if examples is None else examples.astype(np.float64)
     plans = None if true is None else chosen_plans(known, shift, true, open_=True)
-    table = _Table.of(_code_groups(coder, shape[1], plans), known, shift)
+    period = _code_period(coder, true)
+    table = _Table.of(_code_groups(coder, shape[1], plans), known, shift, period)
     found = table.code(coder, true)
     return LearnedColumns(found, shift, coder.to_bytes() if coder.writes else b"", [table])
+
+
+def _code_period(coder: Coder, true: Array | None) -> int:
+    """Write or read after how many columns others of the same kind come."""
+    period = None if true is None else np.array([period_of(true)])
+    return int(coder.draw(1, 11, period)[0])
 
 
 def _code_groups(coder: Coder, columns: int, plans: list[list[Plan]] | None) -> list[list[Plan]]:
@@ -143,12 +152,13 @@ class _Table:
     matches: Matches
     gains: Gains
     edges: list[Array]
+    record: Record
     others: Counts  # of numbers without a symbol
     ranked: int = 0
     age: int = 0  # how often ranks were made afresh
 
     @staticmethod
-    def of(plans: list[list[Plan]], known: Array, shift: int) -> "_Table":
+    def of(plans: list[list[Plan]], known: Array, shift: int, period: int) -> "_Table":
         values = np.zeros(known.shape, np.int64)
         return _Table(
             [_Group.of(group) for group in plans],
@@ -158,9 +168,10 @@ class _Table:
             known,
             shift,
             0,
-            Matches.of(values, shift),
+            Matches.of(values, shift, period),
             Gains.fresh((_SOURCES + KINDS) * _SCORES),
             [np.zeros(0, np.int64)] * known.shape[1],
+            Record.fresh((_SOURCES + KINDS) * _SCORES),
             Counts.empty(1),
         )
 
@@ -179,6 +190,7 @@ class _Table:
             self.matches.before(values),
             self.gains.copy(),
             self.edges,
+            self.record.copy(),
             self.others.copy(),
             self.ranked,
             self.age,
@@ -207,7 +219,7 @@ class _Table:
         while stride:
             number = {1: 0, 2: 1}.get(stride, 2)
             rows = np.arange(self.first + stride, end, 2 * stride)
-            for part in growing(len(rows), 0 if self.first else len(self.groups[number].seen.rows), 32):
+            for part in growing(len(rows), 0 if self.first else len(self.groups[number].seen.rows)):
                 yield number, Places.apart(rows[part], stride, end, self.first)
             stride //= 2
 
@@ -319,11 +331,23 @@ class _Column:
         for gain, symbol in zip(gains, copies.symbols, strict=True):
             opinion[rows, symbol] += gain
         weights = weights_of(opinion)
+        plain = weights
+        if len(gains) and not os.environ.get("NOREC"):
+            best = gains.argmax(0)
+            able = np.flatnonzero(gains[best, rows] > 0)
+            expected = copies.symbols[best, rows][able]
+            cells, corrected = self.table.record.corrected(copies.scores[best, rows][able], weights[able], expected)
+            weights = weights.copy()
+            weights[able] = corrected
         if known.all():
             found = choose(coder, weights, symbols)
         else:
             found = np.zeros(len(centre), np.int64)
             found[known] = choose(coder, weights[known], None if symbols is None else symbols[known])
+        if len(gains) and not os.environ.get("NOREC"):
+            fits = known[able]
+            self.table.record.learn(cells[fits], (found[able] == expected)[fits])
+        weights = plain
         at = np.flatnonzero(known)
         self.learn(memory, contexts[:, at], opinions[:, at], gates[at], weights[at], found[at])
         self.learn_copies(memory, copies, weights, found, known)
@@ -390,7 +414,7 @@ class _Column:
         chances = weights[rows, symbols].astype(np.int64) * 65536 // weights.sum(1)[rows]
         same = (copies.symbols[:, rows] == symbols) & copies.there[:, rows]
         for gains in (self.table.gains, memory.gains):
-            gains.learn(scores, found[rows] == symbols, chances, 2 * same.sum(0))
+            gains.learn(scores, found[rows] == symbols, chances, np.maximum(float(os.environ.get("TOG","1")) * same.sum(0),1))
 
     def copies(self, centre: Array) -> _Copies:
         """Return numbers that may come again."""

@@ -5,6 +5,7 @@ An opinion is a logarithm of probability for every symbol, up to a constant, in 
 take Newton steps. Sums are of whole numbers, the rest single operations of IEEE arithmetic.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ _COARSE = 4  # bits that opinions lose for a step
 _STEP = (BIT >> _COARSE) / 0.6931471805599453
 _DOUBT = 8000.0  # how firmly weights stick to their start
 _DIRECT = 32  # symbols that the coder takes at once
+_CHANCES = 24  # that are told apart
+_ODDS = 160  # 1/256 bit between them
+_TRUST = int(os.environ.get("TRUST", "8"))  # what an expectation weighs, in times that it was tried
 _GATES = (2 * BIT, 6 * BIT)  # gains from which on rows have weights of their own
 
 
@@ -51,8 +55,8 @@ def choose(coder: Coder, weights: Array, symbols: Array | None = None) -> Array:
     padded = np.zeros((n, parts * width), np.int32)
     padded[:, :count] = weights
     grouped = padded.reshape(n, parts, width)
-    sums = grouped.sum(2)
-    even = np.maximum(sums * 4095 // sums.max(1, keepdims=True), 1)
+    sums = grouped.sum(2, dtype=np.int64)
+    even = np.maximum(sums * 65535 // sums.max(1, keepdims=True), 1)
     part = coder.choose(even, None if symbols is None else symbols // width).astype(np.int64)
     inner = np.maximum(grouped[np.arange(n), part], 1)
     place = coder.choose(inner, None if symbols is None else symbols - part * width)
@@ -128,6 +132,41 @@ def solved(matrix: Array, right: Array) -> Array:
 
 
 @dataclass
+class Record:
+    """How often a symbol came that was expected with about a chance, in contexts: (contexts, chances) of hits, of all."""
+
+    hits: Array
+    seen: Array
+
+    @staticmethod
+    def fresh(contexts: int) -> "Record":
+        """Return an empty record."""
+        return Record(np.zeros(contexts * _CHANCES, np.int64), np.zeros(contexts * _CHANCES, np.int64))
+
+    def copy(self) -> "Record":
+        """Return a record that goes its own way from here."""
+        return Record(self.hits.copy(), self.seen.copy())
+
+    def corrected(self, contexts: Array, weights: Array, symbols: Array) -> tuple[Array, Array]:
+        """Return cells (n,) for `learn`, and weights (n, k) that give symbols (n,) the chance of the past."""
+        rows = np.arange(len(weights))
+        own = weights[rows, symbols].astype(np.int64)
+        rest = weights.sum(1) - own
+        chance = np.maximum(own * 65535 // np.maximum(own + rest, 1), 1)
+        odds = log2_of(np.maximum(own, 1) << 16) - log2_of(np.maximum(rest, 1) << 16)
+        cells = contexts * _CHANCES + np.clip(odds // _ODDS + _CHANCES // 2, 0, _CHANCES - 1)
+        chance = (self.hits[cells] * 65536 + _TRUST * chance) // (self.seen[cells] + _TRUST)
+        scaled = weights * (65536 - chance)[:, None] // np.maximum(rest, 1)[:, None]
+        scaled[rows, symbols] = chance
+        return cells, np.asarray(np.clip(scaled, 1, 65535), np.int32)
+
+    def learn(self, cells: Array, hits: Array) -> None:
+        """Note which symbols came."""
+        self.hits += np.bincount(cells, hits, len(self.hits)).astype(np.int64)
+        self.seen += np.bincount(cells, minlength=len(self.seen))
+
+
+@dataclass
 class Gains:
     """How much likelier a symbol is that stands elsewhere already: (contexts,) in 1/256 bit, and how sure that is."""
 
@@ -137,7 +176,7 @@ class Gains:
     @staticmethod
     def fresh(contexts: int) -> "Gains":
         """Return gains of 0."""
-        return Gains(np.zeros(contexts), np.full(contexts, 2.0))
+        return Gains(np.zeros(contexts), np.full(contexts, float(os.environ.get("FIRM","2"))))
 
     def copy(self) -> "Gains":
         """Return gains that go their own way from here."""
