@@ -25,8 +25,10 @@ _NEAR = 48  # columns before that are looked at
 
 def chosen_plans(known: Array, shift: int, true: Array, open_: bool = False) -> list[list[Plan]]:
     """Return plans of every column: for one group of rows, or for three where rows tell about their neighbours."""
-    found = _chosen(_filled(known, np.rint(np.nan_to_num(true)).astype(np.int64)), shift)
-    return [[_opened(plan) for plan in group] for group in found] if open_ else found
+    whole = np.where(known, true, 0)
+    whole = whole if whole.dtype.kind == "i" else np.rint(whole).astype(np.int64)
+    found = _chosen(_filled(known, whole), shift)
+    return [[plan if plan.open else _opened(plan) for plan in group] for group in found] if open_ else found
 
 
 def _opened(plan: Plan) -> Plan:
@@ -46,13 +48,14 @@ def _chosen(values: Array, shift: int) -> list[list[Plan]]:
     gain = sum(look_cost(values, shift, a, 0) for a in [alone]) - look_cost(values, shift, near, 1)
     if gain < max(0.02, _PLAN / len(values)) * values.shape[1]:
         return [alone]
-    return [near, groups[1].plans(), groups[2].plans()]
+    found = [near, groups[1].plans(), groups[2].plans()]
+    return [[_opened(plan) for plan in group] for group in found]  # as rows are not always as far apart as looked at
 
 
 def period_of(values: Array) -> int:
     """Return after how many columns (n, columns) others of the same kind come; all of them if there are none."""
     columns = values.shape[1]
-    marks = np.quantile(np.nan_to_num(values), np.linspace(0.05, 0.95, 10), 0)
+    marks = np.quantile(values, np.linspace(0.05, 0.95, 10), 0)
     spread = max(float(np.abs(marks - marks.mean(1)[:, None]).mean()), 1e-12)
     for period in range(1, columns // 2 + 1):
         if columns % period == 0 and np.abs(marks[:, period:] - marks[:, :-period]).mean() < _ALIKE * spread:

@@ -1,6 +1,5 @@
 """Tables: every column from columns before it and from rows near by, by opinions that are counted and mixed."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +25,9 @@ _GROUPS = 3  # rows 1, 2 and more apart
 _SOURCES = 3
 _SCORES = 32  # how well a copy did so far
 _SIGNED = 17
+_LEVEL = _LEVELS + 1
+_DIRECT_CONTEXTS = (_LEVEL, _LEVEL * 8, _LEVEL**2, _LEVEL**2, _LEVEL**2 * 16, 64)
+_CONTEXTS = (_SIGNED**2, _SIGNED**2, _LEVEL * 8 + 8, _LEVEL * 8, 64, 17 * 17)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class PlainColumns:
         if not known.any():
             return np.zeros(known.shape, np.int64)
         plans = None if true is None else chosen_plans(known, shift, true)
-        period = _code_period(coder, true)
+        period = _code_period(coder, None if true is None else np.where(known, true, 0))
         return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift, period).code(coder, true)
 
 
@@ -85,11 +87,10 @@ class LearnedColumns:
 def _learned(coder: Any, shape: tuple[int, int], shift: int, examples: Array | None) -> LearnedColumns:
     """Write or read examples and keep what was counted."""
     known = np.ones(shape, bool)
-    true = None if examples is None else examples.astype(np.float64)
-    plans = None if true is None else chosen_plans(known, shift, true, open_=True)
-    period = _code_period(coder, true)
+    plans = None if examples is None else chosen_plans(known, shift, examples, open_=True)
+    period = _code_period(coder, examples)
     table = _Table.of(_code_groups(coder, shape[1], plans), known, shift, period)
-    found = table.code(coder, true)
+    found = table.code(coder, examples)
     return LearnedColumns(found, shift, coder.to_bytes() if coder.writes else b"", [table])
 
 
@@ -198,6 +199,8 @@ class _Table:
 
     def code(self, coder: Coder, true: Array | None) -> Array:
         """Write or read the block."""
+        if true is not None:
+            true = np.where(self.known[self.first :], true, 0)
         for number, places in self.parts():
             group = self.groups[number]
             self.rank()
@@ -269,6 +272,7 @@ class _Column:
             symbols = self.chosen(coder, centre, known, symbols)
         else:
             symbols = np.zeros(len(centre), np.int64)
+            table.matches.find(places.rows, column)  # which must look at every column
         found = np.where(known, self.numbers(coder, symbols, known, centre, steps), centre)
         table.values[places.rows, column] = found
         table.left[places.rows, column] = np.minimum(_bits_of((found - centre) >> (table.shift + self.plan.width)), 7)
@@ -287,11 +291,10 @@ class _Column:
 
     def steps(self, wanted: Array, centre: Array) -> Array:
         """Return how many steps wanted numbers (n,) are away: from the centre, or from 0 in a direct plan."""
-        near = np.nan_to_num(wanted)
         if self.table.shift == 0:
-            whole = near.astype(np.int64)
+            whole = wanted.astype(np.int64)
             return whole if self.plan.direct else whole - centre
-        return np.asarray(np.rint((near - centre) / (1 << self.table.shift)), np.int64)
+        return np.asarray(np.rint((wanted - centre) / (1 << self.table.shift)), np.int64)
 
     def symbols(self, steps: Array, centre: Array) -> Array:
         """Return the symbols (n,) of steps."""
@@ -325,14 +328,14 @@ class _Column:
         opinions = self.opinions(memory, contexts)
         copies = self.copies(centre)
         gains = np.rint(self.table.gains.gains + memory.gains.gains).astype(np.int32)[copies.scores] * copies.there
-        gates = gates_of(gains.max(0))
+        gates = gates_of(gains.max(0, initial=0))
         opinion = memory.mixer.mixed(opinions, gates)
         rows = np.arange(len(centre))
         for gain, symbol in zip(gains, copies.symbols, strict=True):
             opinion[rows, symbol] += gain
         weights = weights_of(opinion)
         plain = weights
-        if len(gains) and not os.environ.get("NOREC"):
+        if len(gains):
             best = gains.argmax(0)
             able = np.flatnonzero(gains[best, rows] > 0)
             expected = copies.symbols[best, rows][able]
@@ -344,7 +347,7 @@ class _Column:
         else:
             found = np.zeros(len(centre), np.int64)
             found[known] = choose(coder, weights[known], None if symbols is None else symbols[known])
-        if len(gains) and not os.environ.get("NOREC"):
+        if len(gains):
             fits = known[able]
             self.table.record.learn(cells[fits], (found[able] == expected)[fits])
         weights = plain
@@ -377,17 +380,26 @@ class _Column:
         first = np.bincount(memory.symbols, minlength=count) * _SEEN + self.prior()
         opinion = log2_of(first)
         part = np.maximum(first * _PRIOR // first.sum(), 1)
-        offsets, size = self.offsets()
-        cells = (memory.contexts + offsets) * count + memory.symbols
-        table = np.bincount(cells.reshape(-1), minlength=size * count)
+        table, slots = self.counted(memory, contexts)
         came = np.flatnonzero(table)
-        extra = np.zeros(size * count, np.int32)
+        extra = np.zeros(len(table), np.int32)
         usual = part[came % count]
         extra[came] = log2_of(table[came] * _PRIOR + usual) - log2_of(usual)
         opinions = np.empty((len(contexts) + 1, contexts.shape[1], count), np.int32)
         opinions[0] = opinion - opinion.max()
-        np.take(extra.reshape(size, count), contexts + offsets, 0, out=opinions[1:], mode="clip")
+        np.take(extra.reshape(-1, count), slots, 0, out=opinions[1:], mode="clip")
         return opinions
+
+    def counted(self, memory: _Memory, contexts: Array) -> tuple[Array, Array]:
+        """Return what came in these contexts (m, n), as a table's cells, and the rows of the table (m, n)."""
+        slots = np.full(self.size, -1, np.int32)
+        present = np.zeros(self.size, bool)
+        present[contexts] = True
+        slots[present] = np.arange(present.sum(), dtype=np.int32)
+        past = slots[memory.contexts]
+        at = past >= 0
+        cells = past[at].astype(np.int64) * self.count + np.broadcast_to(memory.symbols, past.shape)[at]
+        return np.bincount(cells, minlength=int(present.sum()) * self.count), slots[contexts]
 
     def prior(self) -> Array:
         """Return what symbols weigh before any came."""
@@ -414,7 +426,7 @@ class _Column:
         chances = weights[rows, symbols].astype(np.int64) * 65536 // weights.sum(1)[rows]
         same = (copies.symbols[:, rows] == symbols) & copies.there[:, rows]
         for gains in (self.table.gains, memory.gains):
-            gains.learn(scores, found[rows] == symbols, chances, np.maximum(float(os.environ.get("TOG","1")) * same.sum(0),1))
+            gains.learn(scores, found[rows] == symbols, chances, np.maximum(same.sum(0), 1))
 
     def copies(self, centre: Array) -> _Copies:
         """Return numbers that may come again."""
@@ -443,15 +455,15 @@ class _Column:
                 agreeing += there == table.values[places.rows, self.column - back]
         return agreeing
 
-    def offsets(self) -> tuple[Array, int]:
-        """Return where the contexts of each opinion start (m, 1), and where they end."""
-        level = _LEVELS + 1
-        if self.plan.direct:
-            sizes = [level, level * 8, level * level, level * level, level * level * 16, 64]
-        else:
-            sizes = [_SIGNED**2, _SIGNED**2, level * 8 + 8, level * 8, 64, 17 * 17]
-        ends = np.cumsum(sizes)
-        return np.asarray((ends - sizes)[:, None]), int(ends[-1])
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many contexts opinions have."""
+        return _DIRECT_CONTEXTS if self.plan.direct else _CONTEXTS
+
+    @property
+    def size(self) -> int:
+        """How many contexts there are."""
+        return sum(self.sizes)
 
     def contexts(self, places: Places, centre: Array) -> Array:
         """Return contexts (m, n) of each opinion but the first."""
@@ -471,7 +483,7 @@ class _Column:
                 (level * 33 + first) * 16 + (second >> 1) % 16,
                 one * 8 + two,
             ]
-            return np.stack(found)
+            return self.stacked(found)
         apart = [_signed((table.values[places.of(s)] - centre) >> table.shift + plan.width) for s in plan.sources]
         near, next_, last = (*apart, none, none, none)[:3]
         found = [
@@ -482,7 +494,12 @@ class _Column:
             one * 8 + two,
             (third >> 1) * 17 + (second >> 1),
         ]
-        return np.stack(found)
+        return self.stacked(found)
+
+    def stacked(self, contexts: list[Array]) -> Array:
+        """Return contexts of all opinions, one after the other, (m, n)."""
+        ends = np.cumsum(self.sizes)
+        return np.asarray(np.stack(contexts) + (ends - self.sizes)[:, None], np.int32)
 
 
 def _bits_of(numbers: Array) -> Array:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-import os
-_LENGTHS = tuple(int(x) for x in os.environ.get("LEN","6,3").split(","))  # of what is looked for: one match of each
+_LENGTHS = (6, 3)  # of what is looked for: one match of each
 KINDS = len(_LENGTHS)
 _WHOLE = 16
 _MIX = np.uint64(0x9E3779B97F4A7C15)

@@ -5,7 +5,6 @@ An opinion is a logarithm of probability for every symbol, up to a constant, in 
 take Newton steps. Sums are of whole numbers, the rest single operations of IEEE arithmetic.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +27,7 @@ _DOUBT = 8000.0  # how firmly weights stick to their start
 _DIRECT = 32  # symbols that the coder takes at once
 _CHANCES = 24  # that are told apart
 _ODDS = 160  # 1/256 bit between them
-_TRUST = int(os.environ.get("TRUST", "8"))  # what an expectation weighs, in times that it was tried
+_TRUST = 8  # what an expectation weighs, in times that it was tried
 _GATES = (2 * BIT, 6 * BIT)  # gains from which on rows have weights of their own
 
 
@@ -176,7 +175,7 @@ class Gains:
     @staticmethod
     def fresh(contexts: int) -> "Gains":
         """Return gains of 0."""
-        return Gains(np.zeros(contexts), np.full(contexts, float(os.environ.get("FIRM","2"))))
+        return Gains(np.zeros(contexts), np.full(contexts, 2.0))
 
     def copy(self) -> "Gains":
         """Return gains that go their own way from here."""
