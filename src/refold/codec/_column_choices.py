@@ -27,8 +27,9 @@ def chosen_plans(known: Array, shift: int, true: Array, open_: bool = False) -> 
     """Return plans of every column: for one group of rows, or for three where rows tell about their neighbours."""
     whole = np.where(known, true, 0)
     whole = whole if whole.dtype.kind == "i" else np.rint(whole).astype(np.int64)
+    changed = open_ or shift > 0 or not known.all()  # then numbers are looked at that are others when coded
     found = _chosen(_filled(known, whole), shift)
-    return [[plan if plan.open else _opened(plan) for plan in group] for group in found] if open_ else found
+    return [[plan if plan.open else _opened(plan) for plan in group] for group in found] if changed else found
 
 
 def _opened(plan: Plan) -> Plan:
@@ -132,7 +133,8 @@ class _Look:
             return np.zeros(0, np.int64)
         own, often = np.unique(self.values[:, column], return_counts=True)
         return own[np.sort(np.argsort(-often, kind="stable")[:8])][
-            np.sort(often)[::-1][:8][np.argsort(np.argsort(-often, kind="stable")[:8])] >= max(4, len(self.values) / 200)
+            np.sort(often)[::-1][:8][np.argsort(np.argsort(-often, kind="stable")[:8])]
+            >= max(4, len(self.values) / 200)
         ]
 
     def sources(self, column: int) -> tuple[Source, ...]:
@@ -226,8 +228,10 @@ def _robust(design: Array, aim: Array) -> Array:
 def _told(values: Array, places: Places, lags: int) -> Array:
     """Return about how many bits sources tell about columns, (lags, columns, columns)."""
     aims = _levels(values[places.rows])
-    found = [_shared(_levels(values[rows]) if number else aims, aims) for number, rows in
-             zip(range(lags), places.each(), strict=False)]
+    found = [
+        _shared(_levels(values[rows]) if number else aims, aims)
+        for number, rows in zip(range(lags), places.each(), strict=False)
+    ]
     return np.stack(found)
 
 
@@ -235,8 +239,10 @@ def _levels(numbers: Array) -> Array:
     """Return numbers (n, columns) as levels, where all are about as frequent."""
     ordered = np.sort(numbers, 0)
     edges = ordered[np.arange(1, _LEVELS) * len(ordered) // _LEVELS]
-    return np.stack([np.searchsorted(np.unique(edge), column, "right") for edge, column in
-                     zip(edges.T, numbers.T, strict=True)], 1)
+    return np.stack(
+        [np.searchsorted(np.unique(edge), column, "right") for edge, column in zip(edges.T, numbers.T, strict=True)],
+        1,
+    )
 
 
 def _shared(sources: Array, aims: Array) -> Array:

@@ -101,7 +101,9 @@ class Plan:
         factors, steps = rest[end : end + terms], rest[end + terms :]
         weighed = tuple(zip(pairs[:terms], factors, strict=True))
         special = tuple(np.cumsum(np.array(steps, np.int64)).tolist())
-        return Plan(bool(direct), spread, width, first, last, offset, weighed, tuple(pairs[terms:]), special, bool(open_))
+        return Plan(
+            bool(direct), spread, width, first, last, offset, weighed, tuple(pairs[terms:]), special, bool(open_)
+        )
 
 
 def code_plans(coder: Coder, columns: int, groups: int, plans: list[list[Plan]] | None = None) -> list[list[Plan]]:

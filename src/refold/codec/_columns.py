@@ -365,7 +365,9 @@ class _Column:
             start = Mixer.start(len(contexts) + 1) if last is None else last.mixer.weights
             start = start if start.shape[1] == len(contexts) + 1 else Mixer.start(len(contexts) + 1)
             none = np.zeros(0, np.int64)
-            memory = _Memory(contexts[:, :0], none, Mixer.fresh(start), Gains.fresh(len(table.gains.gains)), table.age)
+            memory = _Memory(
+                contexts[:, :0], none, Mixer.fresh(start), Gains.fresh(len(table.gains.gains)), table.age
+            )
             self.group.memories[self.column] = memory
         if memory.age != table.age:
             there = table.known[seen.rows, self.column]

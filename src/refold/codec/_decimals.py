@@ -89,7 +89,9 @@ class NumberMap:
             found, fits = part.to_numbers(values[at].reshape(-1))
             if not fits.all():
                 missed = values[at].reshape(-1)[~fits]
-                raise ValueError(f"{len(missed)} values are none of this map, such as {missed[0]!r}; make another map")
+                raise ValueError(
+                    f"{len(missed)} values are none of this map, such as {missed[0]!r}; make another map"
+                )
             numbers[at] = found.reshape(values[at].shape)
         return numbers
 
@@ -141,7 +143,9 @@ def number_map(values: Array) -> NumberMap | None:
     values = np.asarray(values)
     values = values.astype(values.dtype.newbyteorder("<"), copy=False)
     if _name(values.dtype) not in _DTYPES:
-        raise ValueError(f"numbers were of dtype {values.dtype}; allowed are booleans, whole numbers and floats of up to 64 bits")
+        raise ValueError(
+            f"numbers were of dtype {values.dtype}; allowed are booleans, whole numbers and floats of up to 64 bits"
+        )
     whole = _best_part(values.reshape(-1))
     if values.ndim == 2 and 1 < values.shape[1] <= _WIDEST and values.dtype.kind == "f":
         parts = [_best_part(np.ascontiguousarray(column)) for column in values.T]
@@ -156,7 +160,10 @@ def _pays(whole: _Part, parts: list[_Part], values: Array) -> bool:
     if all(part == whole for part in parts):
         return False
     cost = sum(_cost(whole, column) * len(column) for column in values.T)
-    own = sum(_cost(part, column) * len(column) + 16 + 48 * len(part.others) for part, column in zip(parts, values.T, strict=True))
+    own = sum(
+        _cost(part, column) * len(column) + 16 + 48 * len(part.others)
+        for part, column in zip(parts, values.T, strict=True)
+    )
     return own < 0.98 * cost
 
 
@@ -214,7 +221,9 @@ def _worth(counts: range, sample: Array, kind: int) -> list[int]:
         low = -400 if kind == _SCALED else _lowest(sample)
         shares.append(float(_Part(kind, first, low, MOST - 2 * _LIST).to_numbers(sample)[1].mean()))
     good = [count for count, share in zip(counts, shares, strict=True) if share > 1 - 2 * _RARE]
-    full = [count for count, share in zip(counts, shares, strict=True) if share == max(shares) and share > 1 - 2 * _RARE]
+    full = [
+        count for count, share in zip(counts, shares, strict=True) if share == max(shares) and share > 1 - 2 * _RARE
+    ]
     return sorted({*good[:1], *full[:1]})
 
 
@@ -249,7 +258,7 @@ def _whole_part(values: Array) -> _Part | None:
         return _Part(_WHOLE, 0, 1, MOST)
     low, high = int(orders.min()), int(orders.max())
     home = int(_SIGN) if values.dtype.str.endswith("u8") else 0
-    offset = home if -MOST <= low - home and high - home <= MOST else (low + high) // 2
+    offset = home if low - home >= -MOST and high - home <= MOST else (low + high) // 2
     if high - low >= 2 * MOST:
         return None
     step = int(np.gcd.reduce(np.abs(orders - offset))) if offset == home else 1
@@ -267,7 +276,11 @@ def _order(values: Array) -> Array:
     if values.dtype.kind == "b":
         return values.astype(np.int64)
     if values.dtype.kind in "iu":
-        return (values ^ np.uint64(1 << 63)).view(np.int64) if values.dtype.itemsize == 8 and values.dtype.kind == "u" else values.astype(np.int64)
+        return (
+            (values ^ np.uint64(1 << 63)).view(np.int64)
+            if values.dtype.itemsize == 8 and values.dtype.kind == "u"
+            else values.astype(np.int64)
+        )
     size = values.dtype.itemsize
     bits = np.ascontiguousarray(values).view(f"<i{size}").astype(np.int64)
     return np.where(bits < 0, -1 - (bits & ((1 << (8 * size - 1)) - 1)), bits)
@@ -278,7 +291,11 @@ def _value(orders: Array, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "b":
         return orders.astype(bool)
     if dtype.kind in "iu":
-        return orders.view(np.uint64) ^ np.uint64(1 << 63) if dtype.itemsize == 8 and dtype.kind == "u" else orders.astype(dtype)
+        return (
+            orders.view(np.uint64) ^ np.uint64(1 << 63)
+            if dtype.itemsize == 8 and dtype.kind == "u"
+            else orders.astype(dtype)
+        )
     size = 8 * dtype.itemsize
     bits = np.where(orders < 0, (-1 - orders) | (-1 << (size - 1)), orders)
     return np.ascontiguousarray(bits.astype(f"<i{dtype.itemsize}")).view(dtype)
@@ -309,7 +326,9 @@ def _from_digits(part: _Part, values: Array) -> Array:
     power = np.floor(np.log10(np.where(size > 0, size, 1))).astype(np.int64)
     mantissa = _times_power(size, digits - 1 - power)
     power = np.where(mantissa >= 10.0**digits, power + 1, np.where(mantissa < 10.0 ** (digits - 1), power - 1, power))
-    mantissa = np.clip(_times_power(size, digits - 1 - power), 10.0 ** (digits - 1), 10.0**digits - 1).astype(np.int64)
+    mantissa = np.clip(_times_power(size, digits - 1 - power), 10.0 ** (digits - 1), 10.0**digits - 1).astype(
+        np.int64
+    )
     numbers = (power - low) * (9 * 10 ** (digits - 1)) + mantissa - 10 ** (digits - 1) + 1
     numbers = np.where(size > 0, np.clip(numbers, 0, MOST), 0)
     return np.where(np.signbit(values), -1 - numbers, numbers)
@@ -329,7 +348,9 @@ def _to_digits(part: _Part, numbers: Array, dtype: np.dtype[Any]) -> Array:
     mantissa = (size - 1 - power * each + 10 ** (digits - 1)).astype(np.float64)
     tens = np.array([10.0**k for k in range(_POWERS + 1)])
     away = digits - 1 - (power + low)
-    values = np.where(away >= 0, mantissa / tens[np.clip(away, 0, _POWERS)], mantissa * tens[np.clip(-away, 0, _POWERS)])
+    values = np.where(
+        away >= 0, mantissa / tens[np.clip(away, 0, _POWERS)], mantissa * tens[np.clip(-away, 0, _POWERS)]
+    )
     values = np.where(size == 0, 0.0, values)
     return np.asarray(np.where(numbers < 0, -values, values).astype(dtype))
 

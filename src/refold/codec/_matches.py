@@ -30,13 +30,18 @@ class Matches:
         bits = max(8, min(22, (values.size * 2).bit_length()))
         lengths = [length for length in _LENGTHS if values.shape[1] > _LENGTHS[-1] and shift == 0]
         none = np.zeros(len(values), np.int64)
-        kinds = (_Kind(values, length, period, none.copy(), none.copy(), np.full(1 << bits, -1)) for length in lengths)
+        kinds = (
+            _Kind(values, length, period, none.copy(), none.copy(), np.full(1 << bits, -1)) for length in lengths
+        )
         return Matches(values, tuple(kinds))
 
     def before(self, values: Array) -> "Matches":
         """Return matches in values (more, columns) that start like these."""
         none = np.zeros(len(values), np.int64)
-        kinds = (_Kind(values, kind.least, kind.period, none.copy(), none.copy(), kind.latest.copy()) for kind in self.kinds)
+        kinds = (
+            _Kind(values, kind.least, kind.period, none.copy(), none.copy(), kind.latest.copy())
+            for kind in self.kinds
+        )
         return Matches(values, tuple(kinds))
 
     def find(self, rows: Array, column: int) -> list[tuple[Array, Array]]:
