@@ -23,7 +23,7 @@ def _numbers(values):
 @pytest.mark.parametrize("dtype", "?bBhHiIlLqQ")
 def test_whole_numbers_come_back(dtype):
     for values in (RANDOM.integers(0, 2, 50), RANDOM.integers(0, 127, (10, 4)), np.zeros((0, 3))):
-        np.testing.assert_array_equal(_numbers(values.astype(dtype)), values)
+        np.testing.assert_array_equal(_numbers(values.astype(dtype)), values.astype(dtype))
 
 
 def test_large_whole_numbers_are_moved():

@@ -55,7 +55,7 @@ def _chosen(values: Array, shift: int) -> list[list[Plan]]:
 
 def period_of(values: Array) -> int:
     """Return after how many columns (n, columns) others of the same kind come; all of them if there are none."""
-    columns = values.shape[1]
+    columns = int(values.shape[1])
     marks = np.quantile(values, np.linspace(0.05, 0.95, 10), 0)
     spread = max(float(np.abs(marks - marks.mean(1)[:, None]).mean()), 1e-12)
     for period in range(1, columns // 2 + 1):
@@ -152,14 +152,15 @@ class _Look:
         return tuple(found)
 
     def column(self, source: Source) -> Array:
-        return self.values[self.places.of(source)]
+        return np.asarray(self.values[self.places.of(source)])
 
     def left(self, column: int, terms: Any, offset: int, everywhere: bool = False) -> Array:
         plan = Plan(False, 0, 0, 0, 0, offset, terms, (), ())
         places = self.places
         if everywhere:
             places = Places.apart(np.arange(len(self.values)), self.stride, len(self.values))
-        return (self.values[places.rows, column] - plan.centre(self.values, places, self.shift)) >> self.shift
+        left = self.values[places.rows, column] - plan.centre(self.values, places, self.shift)
+        return np.asarray(left >> self.shift)
 
     def centre(self, column: int, sources: tuple[Source, ...]) -> tuple[tuple[tuple[Source, int], ...], int]:
         """Return factors and offset of the centre that leaves least."""
@@ -222,7 +223,7 @@ def _robust(design: Array, aim: Array) -> Array:
         factors = np.linalg.lstsq(design * root, aim * root[:, 0], rcond=1e-9)[0]
         left = np.abs(aim - design @ factors)
         weights = 1 / np.maximum(left, max(0.5, 0.05 * float(np.median(left))))
-    return np.clip(factors, -64, 64)
+    return np.asarray(np.clip(factors, -64, 64))
 
 
 def _told(values: Array, places: Places, lags: int) -> Array:
@@ -254,7 +255,7 @@ def _shared(sources: Array, aims: Array) -> Array:
     bits = _entropy(left[:, :, 0], n).sum(1)[:, None] + _entropy(right[0], n).sum(1)[None]
     bits = bits - _entropy(joint, n).sum((1, 3))
     cells = (joint > 0).sum((1, 3)) - (left[:, :, 0] > 0).sum(1)[:, None] - (right[0] > 0).sum(1)[None] + 1
-    return np.maximum(bits - cells / (2 * n * np.log(2)), 0)
+    return np.asarray(np.maximum(bits - cells / (2 * n * np.log(2)), 0))
 
 
 def _flags(levels: Array) -> Array:

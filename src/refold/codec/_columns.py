@@ -47,14 +47,14 @@ class PlainColumns:
         return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift, period).code(coder, true)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LearnedColumns:
     """With examples (n, columns) int64, which are coded before the block and from which all counts start."""
 
     examples: Array
     shift: int = 0
     data: bytes = b""
-    _ready: "list[_Table]" = field(default_factory=list, compare=False, repr=False)
+    _ready: "list[_Table]" = field(default_factory=list, repr=False)
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether arrays of this shape can be coded."""
@@ -319,7 +319,7 @@ class _Column:
         found = centre + (found << self.table.shift)
         special = (symbols >= own) & (symbols < self.other)
         found[special] = np.array((*self.plan.special, 0), np.int64)[symbols[special] - own]
-        return found
+        return np.asarray(found)
 
     def chosen(self, coder: Coder, centre: Array, known: Array, symbols: Array | None) -> Array:
         """Write or read symbols (n,); learn from them."""

@@ -19,7 +19,7 @@ BIT = 256  # of an opinion
 _WHOLE = 4096  # of a weight
 _FINE = 13  # bits of a mantissa that its logarithm looks at
 _LOGS = np.rint(np.log2(1 + np.arange(1 << (_FINE - 1)) / (1 << (_FINE - 1))) * BIT).astype(np.int32)
-_POWERS = np.rint(65535 * 0.5 ** (np.arange(16 * BIT) / BIT)).astype(np.int32)
+_POWERS = np.minimum(np.rint(65536 * 0.5 ** (np.arange(16 * BIT) / BIT)), 65535).astype(np.int32)
 _ASKED = 256  # rows of a step
 _COARSE = 4  # bits that opinions lose for a step
 _STEP = (BIT >> _COARSE) / 0.6931471805599453
@@ -132,7 +132,7 @@ def solved(matrix: Array, right: Array) -> Array:
 
 @dataclass
 class Record:
-    """How often a symbol came that was expected with about a chance, in contexts: (contexts, chances) of hits, of all."""
+    """How often a symbol came that was expected with about a chance: (contexts, chances) of hits, of all."""
 
     hits: Array
     seen: Array
