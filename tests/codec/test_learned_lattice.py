@@ -30,7 +30,9 @@ def moving(count: int, seed: int) -> Array:
 @pytest.fixture(scope="module")
 def way() -> LearnedLattice:
     true = moving(4, 0)
-    return learn_lattice(true, np.ones(true.shape, bool), 4, 0, plan=LatticePlan(hidden=16, steps=(150, 150), batch=512))
+    return learn_lattice(
+        true, np.ones(true.shape, bool), 4, 0, plan=LatticePlan(hidden=16, steps=(150, 150), batch=512)
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -6,7 +6,7 @@ effective scientific error-bounded lossy compression with auto-tuned multi-compo
 differs by from its prediction is coded in the context of what its neighbours differed by.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from refold.codec._bits import BitWriter, Coder
 from refold.codec._grades import GradedCounts, geometric_chances
-from refold.codec._lattice_stages import FirstAxis, Stage, stages
+from refold.codec._lattice_stages import LEADS, Stage, stages
 from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
@@ -25,7 +25,7 @@ _LEVELS = 3  # that have counts of their own: the finest, the next, the others
 _FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 15
 _FEW = 12  # places; stages of fewer take the mean of all curves
 _TRIED = 1 << 16  # values that a plan is tried on
-_WIDTH = 2  # bits of each part of a plan
+_WIDTHS = (3, 2)  # bits of the parts of a plan
 _GRADES, _SMALLEST, _HALF_POWER = 26, 1 / 128, 1.4142135623730951  # expected sizes, two in each power of two
 UNIT, _TABLE = 64, 1 << 12  # parts in which expected sizes are given, and the most
 
@@ -34,7 +34,7 @@ UNIT, _TABLE = 64, 1 << 12  # parts in which expected sizes are given, and the m
 class Plan:
     """How a field is visited, and how much finer coarse levels are kept."""
 
-    first: FirstAxis = FirstAxis.WITH
+    lead: int = LEADS.index(0)
     tightness: int = 1
 
     def step(self, shift: int, level: int) -> int:
@@ -80,20 +80,38 @@ class LatticeWay:
 
 
 def _code_plan(coder: Coder, plan: Plan | None) -> Plan:
-    said = None if plan is None else np.array([plan.first, plan.tightness])
-    first, tightness = coder.draw(2, _WIDTH, said)
-    return Plan(FirstAxis(min(int(first), 2)), int(tightness))
+    said = (None, None) if plan is None else (np.array([plan.lead]), np.array([plan.tightness]))
+    return Plan(*(int(coder.draw(1, width, part)[0]) for width, part in zip(_WIDTHS, said, strict=True)))
 
 
 def _best_plan(known: Array, shift: int, true: Array) -> Plan:
+    """Try plans on a part of the field, one after the other in the direction that pays."""
     part = _middle(known.shape)
     known, true = known[part], true[part]
     if not known.any():
         return Plan()
-    orders = list(FirstAxis) if known.ndim > 1 else [FirstAxis.WITH]
-    first = min(orders, key=lambda order: _cost(Plan(order), known, shift, true))
-    tight = range(len(_TIGHTNESS)) if shift else [0]
-    return min((Plan(first, number) for number in tight), key=lambda plan: _cost(plan, known, shift, true))
+    costs: dict[Plan, int] = {}
+
+    def cost(plan: Plan) -> int:
+        if plan not in costs:
+            costs[plan] = _cost(plan, known, shift, true)
+        return costs[plan]
+
+    plan = Plan()
+    if known.ndim > 1:
+        plan = _climbed(cost, [Plan(number, plan.tightness) for number in range(len(LEADS))], plan)
+    if shift:
+        plan = _climbed(cost, [Plan(plan.lead, number) for number in range(len(_TIGHTNESS))], plan)
+    return plan
+
+
+def _climbed(cost: Callable[[Plan], int], plans: list[Plan], start: Plan) -> Plan:
+    """Return the first plan beside which none is cheaper."""
+    at = plans.index(start)
+    for move in (1, -1):
+        while 0 <= at + move < len(plans) and cost(plans[at + move]) < cost(plans[at]):
+            at += move
+    return plans[at]
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -128,7 +146,7 @@ class _Pass:
     def run(self) -> Array:
         """Return the field."""
         self._start()
-        for stage in stages(self.known.shape, self.plan.first):
+        for stage in stages(self.known.shape, LEADS[self.plan.lead]):
             self._visit(stage)
         return np.where(self.known, self.field, 0)
 
