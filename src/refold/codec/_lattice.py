@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold.codec._bits import BitWriter, Coder
+from refold.codec._differences import MOST_DIFFERENCE, choices, close_shape, differences, undone
 from refold.codec._grades import GradedCounts, geometric_chances
 from refold.codec._lattice_stages import LEADS, Stage, stages
 from refold.codec._numbers import Counts, code_numbers
@@ -36,6 +37,7 @@ class Plan:
 
     lead: int = LEADS.index(0)
     tightness: int = 1
+    along: int | None = None  # which of `choices`, if differences are taken in place of curves
 
     def step(self, shift: int, level: int) -> int:
         """Return the step of a level, at most ``2**shift``."""
@@ -76,33 +78,68 @@ class LatticeWay:
         if true is not None:
             true = np.where(known, true, 0)
         plan = _code_plan(coder, None if true is None else _best_plan(known, shift, true))
+        return _coded(coder, known, shift, plan, true)
+
+
+def _coded(coder: Coder, known: Array, shift: int, plan: Plan, true: Array | None) -> Array:
+    if plan.along is None:
         return _Pass(coder, known, shift, plan, true).run()
+    shape, found = close_shape(known), np.zeros(known.shape, np.int64)
+    axes = choices(len(shape))[plan.along]
+    numbers = None if true is None else _rounded(known, shift, true, shape, axes).astype(np.float64)
+    inner = _Pass(coder, np.ones(shape, bool), 0, plan, numbers).run()
+    found[known] = undone(inner, axes).reshape(-1) << shift
+    return found
+
+
+def _rounded(known: Array, shift: int, true: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    return differences(np.rint(true[known] / (1 << shift)).astype(np.int64).reshape(shape), axes)
 
 
 def _code_plan(coder: Coder, plan: Plan | None) -> Plan:
-    said = (None, None) if plan is None else (np.array([plan.lead]), np.array([plan.tightness]))
-    return Plan(*(int(coder.draw(1, width, part)[0]) for width, part in zip(_WIDTHS, said, strict=True)))
+    """Write or read a plan: whether it takes differences, then how it goes on."""
+
+    def code(width: int, number: int | None) -> int:
+        return int(coder.draw(1, width, None if plan is None else np.array([number]))[0])
+
+    if code(1, None if plan is None else int(plan.along is not None)):
+        return Plan(along=code(2, plan.along if plan else None))
+    lead = code(_WIDTHS[0], plan.lead if plan else None)
+    return Plan(lead, code(_WIDTHS[1], plan.tightness if plan else None))
 
 
 def _best_plan(known: Array, shift: int, true: Array) -> Plan:
     """Try plans on a part of the field, one after the other in the direction that pays."""
     part = _middle(known.shape)
-    known, true = known[part], true[part]
-    if not known.any():
+    small, some = known[part], true[part]
+    if not small.any():
         return Plan()
     costs: dict[Plan, int] = {}
 
     def cost(plan: Plan) -> int:
         if plan not in costs:
-            costs[plan] = _cost(plan, known, shift, true)
+            writer = BitWriter()
+            _coded(writer, small, shift, plan, some)
+            costs[plan] = len(writer.to_bytes())
         return costs[plan]
 
     plan = Plan()
-    if known.ndim > 1:
+    if small.ndim > 1:
         plan = _climbed(cost, [Plan(number, plan.tightness) for number in range(len(LEADS))], plan)
     if shift:
         plan = _climbed(cost, [Plan(plan.lead, number) for number in range(len(_TIGHTNESS))], plan)
-    return plan
+    other = _best_differences(known, small, shift, true, some)
+    return plan if other is None or cost(plan) <= cost(other) else other
+
+
+def _best_differences(known: Array, small: Array, shift: int, true: Array, some: Array) -> Plan | None:
+    """Return the axes along which differences are smallest, if those of the whole field are not too large."""
+    if np.abs(true).max() * 2 ** min(known.ndim, 4) >= MOST_DIFFERENCE << shift:
+        return None
+    shape = close_shape(small)
+    kinds = choices(len(shape))
+    sizes = [np.log2(1 + np.abs(_rounded(small, shift, some, shape, axes))).sum() for axes in kinds]
+    return Plan(along=int(np.argmin(sizes)))
 
 
 def _climbed(cost: Callable[[Plan], int], plans: list[Plan], start: Plan) -> Plan:
@@ -123,12 +160,6 @@ def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(
         slice((size - kept) // 2, (size - kept) // 2 + kept) for size, kept in zip(shape, sizes, strict=True)
     )
-
-
-def _cost(plan: Plan, known: Array, shift: int, true: Array) -> int:
-    writer = BitWriter()
-    _Pass(writer, known, shift, plan, true).run()
-    return len(writer.to_bytes())
 
 
 class _Pass:
@@ -168,7 +199,7 @@ class _Pass:
         lines = [_Line.of(self, stage, axis) for axis in stage.axes]
         step = self.plan.step(self.shift, stage.level)
         true = None if self.true is None else self.true[stage.places]
-        centre = self._centre(lines, step, true)
+        centre = self._centre(lines, step, true) if self.plan.along is None else np.zeros_like(lines[0].near)
         known = self.known[stage.places]
         numbers = None if true is None else np.rint((true - centre) / step).astype(np.int64)
         found = self._code_stage(stage, lines, known, step, numbers)
@@ -196,7 +227,7 @@ class _Pass:
         """Code every second place, then the others, which then have neighbours on all sides."""
         found = np.zeros(known.shape, np.int64)
         level = min(stage.level, _LEVELS - 1)
-        before = _expected(lines, self.shift, step)
+        before = _expected(lines, step, curved=self.plan.along is None)
         odd = _odd(known.shape)
         for turn in range(2):
             at = np.flatnonzero(known & (odd == turn))
@@ -307,14 +338,15 @@ def _joined(lines: list[_Line], option: int) -> Array:
     return np.asarray((summed + 8 * total) // (16 * total))
 
 
-def _expected(lines: list[_Line], shift: int, step: int) -> Array:
-    """Return the size that is expected of numbers, in parts of `UNIT`, from sizes beside and from how curved lines are."""
-    sizes = sum(line.sizes for line in lines) // (2 * len(lines))
+def _expected(lines: list[_Line], step: int, *, curved: bool) -> Array:
+    """Return expected sizes, in parts of `UNIT`, from sizes beside and from how far lines are from straight."""
+    expected = np.asarray(sum(line.sizes for line in lines) // (2 * len(lines)) * (UNIT // 16), np.int64)
+    if not curved:
+        return expected
     bend = lines[0].bend()
     for line in lines[1:]:
         bend = np.minimum(bend, line.bend())
-    curved = np.minimum(bend, step << 12) // max(1, step)
-    return np.asarray(sizes * (UNIT // 16) // 2 + curved, np.int64)
+    return expected // 2 + np.minimum(bend, step << 12) // step
 
 
 def _odd(shape: tuple[int, ...]) -> Array:

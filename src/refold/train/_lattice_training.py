@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from refold.codec import (
-    AROUND,
     CENTRE,
     DIFFERENCES,
     INPUTS,
