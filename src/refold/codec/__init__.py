@@ -15,7 +15,7 @@ from refold.codec._lattice_places import (
     Slice,
     look,
 )
-from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
+from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices, shortened
 from refold.codec._masks import code_mask
 from refold.codec._numbers import MOST, Counts, code_numbers
 
@@ -48,4 +48,5 @@ __all__ = [
     "code_weights",
     "integer_net",
     "look",
+    "shortened",
 ]

@@ -74,7 +74,7 @@ class LatticeWay:
         if not known.any():
             return np.zeros(known.shape, np.int64)
         if known.ndim == 0:
-            return self.code(coder, known[None], shift, None if true is None else true[None])[0]
+            return self.code(coder, known[None], shift, None if true is None else true[None]).reshape(())
         if true is not None:
             true = np.where(known, true, 0)
         plan = _code_plan(coder, None if true is None else _best_plan(known, shift, true))
@@ -280,21 +280,20 @@ class _Line:
         if (partial := self.known != 15).any():
             at = np.flatnonzero(np.broadcast_to(partial, expected.shape))
             weights = (_CUBIC if cubic else _LINEAR)[np.broadcast_to(self.known, expected.shape).reshape(-1)[at]]
-            expected.reshape(-1)[at] = sum(
-                weights[:, number] * value.reshape(-1)[at] for number, value in enumerate(self.values)
-            )
+            values = np.stack([value.reshape(-1)[at] for value in self.values], 1)
+            expected.reshape(-1)[at] = (weights * values).sum(1)
         return expected
 
     def bend(self) -> Array:
         """Return how far the curves are apart, times 16."""
-        bend = np.abs(self.near - self.far)
+        bend: Array = np.abs(self.near - self.far)
         if (partial := self.known != 15).any():
             bend[np.broadcast_to(partial, bend.shape)] = 0
         return bend
 
 
 def _four(values: Array, axis: int, count: int, *, fill: bool = False) -> tuple[Array, Array, Array, Array]:
-    """Return the neighbours of `count` places along an axis: two on the left, two on the right, 0 if there is none."""
+    """Return the neighbours of `count` places along an axis, two on either side; beyond the ends, 0 or as there."""
     shape = list(values.shape)
     shape[axis] = count + 3
     padded = np.zeros(shape, values.dtype)
@@ -324,18 +323,18 @@ def _joined(lines: list[_Line], option: int) -> Array:
         line = lines[option // 2]
         expected, weights = line.curve(option % 2 == 0), _WEIGHT[line.known]
         if len(lines) == 1 or weights.all():
-            return (expected + 8) >> 4
+            return np.asarray((expected + 8) >> 4)
         return np.where(weights > 0, (expected + 8) >> 4, _joined(lines, 2 * len(lines) + option % 2))
-    cubic = option % 2 == 0
-    curves, weights = [line.curve(cubic) for line in lines], [_WEIGHT[line.known] for line in lines]
-    if all((weight == 4).all() for weight in weights):
+    curves = [line.curve(option % 2 == 0) for line in lines]
+    shares = [_WEIGHT[line.known] for line in lines]
+    if all((share == 4).all() for share in shares):
         total = 16 * len(lines)
-        return (sum(curves) + total // 2) // total  # type: ignore[operator,no-any-return]
-    total = sum(weights)
-    none = total == 0
-    total = np.where(none, len(lines), total)
-    summed = sum(np.where(none, 1, weight) * curve for weight, curve in zip(weights, curves, strict=True))
-    return np.asarray((summed + 8 * total) // (16 * total))
+        return np.asarray((sum(curves) + total // 2) // total)
+    parts = np.asarray(sum(shares))
+    none = parts == 0
+    parts = np.where(none, len(lines), parts)
+    summed = sum(np.where(none, 1, share) * curve for share, curve in zip(shares, curves, strict=True))
+    return np.asarray((summed + 8 * parts) // (16 * parts))
 
 
 def _expected(lines: list[_Line], step: int, *, curved: bool) -> Array:
@@ -346,7 +345,7 @@ def _expected(lines: list[_Line], step: int, *, curved: bool) -> Array:
     bend = lines[0].bend()
     for line in lines[1:]:
         bend = np.minimum(bend, line.bend())
-    return expected // 2 + np.minimum(bend, step << 12) // step
+    return np.asarray(expected // 2 + np.minimum(bend, step << 12) // step)
 
 
 def _odd(shape: tuple[int, ...]) -> Array:
@@ -384,8 +383,8 @@ _LINEAR = _weights_of(
 )
 _CUBIC = _LINEAR.copy()
 for _which, _four_weights in {
-    15: (-1, 9, 9, -1), 7: (-2, 12, 6, 0), 14: (0, 6, 12, -2), 3: (-8, 24, 0, 0), 12: (0, 0, 24, -8), 11: (-4, 16, 0, 4)
-    , 13: (4, 0, 16, -4)
+    15: (-1, 9, 9, -1), 7: (-2, 12, 6, 0), 14: (0, 6, 12, -2), 3: (-8, 24, 0, 0), 12: (0, 0, 24, -8),
+    11: (-4, 16, 0, 4), 13: (4, 0, 16, -4),
 }.items():  # fmt: skip
     _CUBIC[_which] = _four_weights
 _WEIGHT = np.array([4 if which & 6 == 6 else 1 if which else 0 for which in range(16)])
@@ -399,7 +398,7 @@ def _grades_of(expected: Array) -> Array:
 def _table_of_grades() -> Array:
     sizes = np.maximum(np.arange(_TABLE), 0.25) / UNIT
     mantissas, exponents = np.frexp(sizes / _SMALLEST)
-    return np.clip(2 * exponents - 2 + (mantissas > 0.5 * _HALF_POWER), 0, _GRADES - 1)
+    return np.asarray(np.clip(2 * exponents - 2 + (mantissas > 0.5 * _HALF_POWER), 0, _GRADES - 1))
 
 
 _GRADE_OF = _table_of_grades()
