@@ -32,7 +32,7 @@ from refold.codec._lattice_places import (
 )
 from refold.codec._learned import FIELD, FIRST_LEARNED, PICTURES, TABLE, model_of, ways_of
 from refold.codec._learned_code import Encoder, LearnedCode
-from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
+from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices, shortened
 from refold.codec._logistic import (
     LEAST_WIDTH,
     MEAN_PARTS,
@@ -126,6 +126,7 @@ __all__ = [
     "parse_bound",
     "read_block",
     "read_contents",
+    "shortened",
     "unbroken",
     "unpack",
     "values_checksum",
