@@ -3,13 +3,13 @@
 from refold.codec._bits import CERTAIN, BitReader, BitWriter, Coder
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights, integer_net
 from refold.codec._numbers import MOST, Counts, code_numbers
-from refold.codec._raster import PARTS, LearnedRaster, walked
+from refold.codec._raster import RASTER_PARTS, LearnedRaster, walked
 from refold.codec._raster_context import TALLIES, RasterContext, RasterWalk
 
 __all__ = [
     "CERTAIN",
     "MOST",
-    "PARTS",
+    "RASTER_PARTS",
     "TALLIES",
     "BitReader",
     "BitWriter",

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refold.codec import PARTS, TALLIES, IntegerLayer, IntegerNet, LearnedRaster, RasterContext, integer_net, walked
+from refold.codec import (
+    RASTER_PARTS,
+    TALLIES,
+    IntegerLayer,
+    IntegerNet,
+    LearnedRaster,
+    RasterContext,
+    integer_net,
+    walked,
+)
 
 Array = NDArray[Any]
 
@@ -171,7 +180,7 @@ def learn_raster(
     """
     plan = plan or RasterPlan.default(images.size)
     context = RasterContext.of(images)
-    levels = context.level_of(images.reshape(len(images), -1).astype(np.int64))
+    levels = context.level_of(images.reshape(len(images), -1).astype(np.uint8))
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
     levels = levels[generator.permutation(len(levels))]
@@ -259,13 +268,14 @@ class _Training:
 def _chunk(context: RasterContext, levels: Array, generator: np.random.Generator, blank: _Blank) -> _Chunk:
     """Return what is seen before every pixel near others, and before one in `_FEW` of those that are not."""
     inputs, found, tallies, counts = [], [], [], []
+    levels = levels.astype(np.int64)
     for number, step, walk in walked(context, levels):
         near, active = walk.near(step), walk.active(step)
         standing = np.where(near, 1, np.where(generator.random(len(near)) < 1 / _FEW, _FEW, 0))
         at = np.flatnonzero(active & (standing > 0))
         inputs.append(walk.inputs(step, at))
         counts.append(standing[at])
-        found.append(levels[at, number])
+        found.append((levels[at, number] - walk.guessed(step, at)) % context.levels)
         tallies.append(walk.tallies[at[found[-1] > 0], 1:])
         blank.note(number, walk.inked()[~active], levels[~active, number])
     targets = torch.from_numpy(np.concatenate(found))
@@ -293,7 +303,7 @@ def frozen(net: _Net, context: RasterContext, bits: int, chunk: _Chunk, blank: _
     biases = [layer.bias.detach().double().numpy() for layer in net.layers]
     heads = [np.concatenate(both, -1) for both in (weights[-2:], biases[-2:])]
     whole = integer_net(
-        [weights[0] * _INPUT, *weights[1:-2], heads[0]], [*biases[:-2], heads[1]], inputs, 1 / PARTS, bits=bits
+        [weights[0] * _INPUT, *weights[1:-2], heads[0]], [*biases[:-2], heads[1]], inputs, 1 / RASTER_PARTS, bits=bits
     )
     *body, last = whole.layers
     some, level = (
