@@ -91,10 +91,29 @@ def test_narrow_pictures_come_back(shape):
     assert bits(learn_raster(images, plan=RasterPlan(epochs=1, hidden=(4,))), images) < 2.5
 
 
+@pytest.mark.parametrize("level", [1, 7, 255])
+def test_pictures_of_one_level_take_next_to_nothing(level):
+    images = np.full((50, 4, 4), level)
+    way = learn_raster(images, plan=RasterPlan(epochs=1, hidden=(4,)))
+    assert bits(way, images) < 0.1
+    bits(way, images - np.eye(4, dtype=int))
+
+
+def test_black_and_white(digits):
+    images = (digits[1] > 7).astype(int)
+    way = learn_raster((digits[0] > 7).astype(int), plan=QUICK)
+    assert bits(way, images) < 0.7
+
+
 def test_the_same_seed_learns_the_same(digits):
     plan = RasterPlan(epochs=1, hidden=(8,))
     first, second = (learn_raster(digits[0][:200], seed=3, plan=plan).to_bytes() for _ in range(2))
     assert first == second
+
+
+def test_a_plan_grows_with_the_pixels():
+    sizes = [sum(RasterPlan.default(pixels).hidden) for pixels in (1, 300_000, 2_000_000, 47_000_000)]
+    assert sizes == sorted(set(sizes))
 
 
 def test_it_applies_to_pictures_of_its_shape_without_loss(way):

@@ -157,22 +157,19 @@ class LearnedRaster:
         guessed = walk.guessed(step, at)
         symbols = None if levels is None else (levels - guessed) % self.context.levels
         active = walk.active(step)[at]
-        seeing, blank = np.flatnonzero(active), np.flatnonzero(~active)
-        hidden = self._hidden(walk.inputs(step, at[seeing]))
+        hidden = self._hidden(walk.inputs(step, at[active]))
         chances = np.empty(len(at), np.int64)
-        chances[seeing] = chance_of(self.some(hidden)[:, 0])
-        chances[blank] = chance_of(_COARSE * self.blank[number, walk.inked()[at[blank]].astype(np.intp)])
-        some = coder.decide(chances, None if symbols is None else symbols > 0)
-        spent[at] += _cost(np.where(some, chances, CERTAIN - chances) / CERTAIN) - self._plain_cost
-        found = np.zeros(len(at), np.int64)
-        inked = np.flatnonzero(some)
-        if len(inked):
-            place = np.full(len(at), -1)
-            place[seeing] = np.arange(len(seeing))
+        chances[active] = chance_of(self.some(hidden)[:, 0])
+        chances[~active] = chance_of(_COARSE * self.blank[number, walk.inked()[at[~active]].astype(np.intp)])
+        found = coder.decide(chances, None if symbols is None else symbols > 0).astype(np.int64)
+        spent[at] += _cost(np.where(found, chances, CERTAIN - chances) / CERTAIN) - self._plain_cost
+        inked = np.flatnonzero(found)
+        if len(inked) and self.context.levels > 2:
+            place = np.where(active, np.cumsum(active) - 1, -1)
             weights = self._weights(walk, at[inked], hidden, place[inked])
             chosen = coder.choose(weights, None if symbols is None else symbols[inked] - 1)
             spent[at[inked]] += _cost(weights[np.arange(len(inked)), chosen] / weights.sum(1))
-            found[inked] = chosen.astype(np.int64) + 1
+            found[inked] += chosen
         return (found + guessed) % self.context.levels
 
     def _hidden(self, inputs: Array) -> Array:

@@ -29,7 +29,7 @@ _KNOTS = 14  # of a coordinate
 _COMMON = 4  # levels
 _GUESS = 8  # bits below the point of the weights of a guess
 _GUESSED_IF = 0.8  # of the entropy of levels, what differences to a guess may have
-_SAMPLE = 200  # pictures that weights of a guess are found from
+_SAMPLE = 300_000  # pixels that weights of a guess are found from
 _TALLY = np.array([0, 1, 2, 3, 3, 4], np.uint8)  # what a level was seen so often counts as
 BESIDE = 5  # a level not seen, but one beside it
 TALLIES = 6
@@ -70,7 +70,8 @@ class RasterContext:
         counted = counted[::-1] if reflected else counted
         common = tuple(sorted((np.argsort(-counted[1:], kind="stable")[:_COMMON] + 1).tolist()))
         plain = RasterContext((shape[0], shape[1], shape[2]), levels, reflected, common)
-        return _guessing(plain, plain.level_of(images[:: max(1, len(images) // _SAMPLE)].astype(np.int64)))
+        sample = images[:: max(1, images.size // _SAMPLE)]
+        return _guessing(plain, plain.level_of(sample.astype(np.int64)))
 
     @cached_property
     def reach(self) -> tuple[int, int]:
