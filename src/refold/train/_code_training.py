@@ -200,6 +200,7 @@ class _Chances(nn.Module):
         bias[:, :, :_MIXED] = torch.linspace(-0.5, 0.5, _MIXED)
         bias[:, :, _MIXED : 2 * _MIXED] = _FIRST_WIDTH
         self.second_bias = nn.Parameter(bias)
+        self.before: Tensor
         self.register_buffer("before", torch.ones(size, size).triu(1)[:, :, None])
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -221,10 +222,13 @@ class _CodeNet(nn.Module):
 
     def numbers(self, scaled: Tensor) -> Tensor:
         """Return what rounding makes a code of."""
-        return self.encoder(scaled).float() * self.log_gain.exp()
+        numbers: Tensor = self.encoder(scaled).float() * self.log_gain.exp()
+        return numbers
 
     def rebuilt(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes / self.log_gain.exp()).float()
+        """Return what the decoder makes of codes."""
+        rebuilt: Tensor = self.decoder(codes / self.log_gain.exp()).float()
+        return rebuilt
 
     def bits(self, codes: Tensor) -> Tensor:
         """Return what codes (n, k) cost, (n,)."""
@@ -326,7 +330,7 @@ class _Training:
 
     def _codes(self, places: Tensor) -> Tensor:
         with torch.no_grad(), _quicker():
-            return torch.cat([self.net.numbers(self._scaled(part)).round() for part in places.split(4_096)])
+            return torch.cat([self.net.numbers(self._scaled(part)).round() for part in torch.split(places, 4_096)])
 
     def _frozen_loss(self) -> Tensor:
         drawn = self._drawn()
@@ -379,7 +383,7 @@ class _Training:
         reach = int(max(np.abs(least).max(), np.abs(most).max(), 1))
         decoder = integer_net(weights, biases, sample[:, kept], scale, most=reach)
         chances = tuple(
-            self._chance(place, number, kept, gone, least, gain, sample, reach) for number, place in enumerate(kept)
+            self._chance(place, number, kept, gone, least, gain, sample, reach) for number, place in enumerate(kept.tolist())
         )
         return LearnedCode(
             tuple(shape),
