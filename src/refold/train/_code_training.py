@@ -382,8 +382,9 @@ class _Training:
         sample = codes[np.linspace(0, len(codes) - 1, min(len(codes), 20_000)).astype(int)]
         reach = int(max(np.abs(least).max(), np.abs(most).max(), 1))
         decoder = integer_net(weights, biases, sample[:, kept], scale, most=reach)
+        order = list(enumerate(kept.tolist()))
         chances = tuple(
-            self._chance(place, number, kept, gone, least, gain, sample, reach) for number, place in enumerate(kept.tolist())
+            self._chance(place, number, kept, gone, least, gain, sample, reach) for number, place in order
         )
         return LearnedCode(
             tuple(shape),
