@@ -37,7 +37,6 @@ from refold.train._working_bar import Told
 Array = NDArray[Any]
 
 _PRICE = 0.018  # of a bit at first, in shares of the variance lost
-_STEER_FROM, _STEER_BY = 0.25, 0.03
 _FOUND_LATER = 1.1  # what is lost now in parts of what will be, after the search for better codes
 _FEW, _MANY = 1_000, 10_000  # records
 _FIRST_LOST = 0.1  # where bytes are asked for
@@ -70,6 +69,10 @@ class CodeTrainingPlan:
         Share of the records that steer and are not learned.
     frozen : float
         Share of the steps, the last, in which the codes stay and only what decodes them learns.
+    steered_from : float
+        Share of the steps after which the price of a bit is steered, where a quality is asked for.
+    steered_by : float
+        By how much the logarithm of the price changes at once, at most.
     """
 
     size: int
@@ -83,6 +86,8 @@ class CodeTrainingPlan:
     gain: float = 1.5
     held_out: float = 0.05
     frozen: float = 0.1
+    steered_from: float = 0.4
+    steered_by: float = 0.02
 
 
 def learn_code(
@@ -345,8 +350,8 @@ class _Training:
             lost = float(functional.mse_loss(self.net.rebuilt(codes), self.held))
             byte_count = float(self.net.bits(codes).mean()) / 8
         self.found = byte_count, lost
-        if steers and (done > _STEER_FROM or self.target.lost is None):
-            self.log_price += _STEER_BY * max(-1.0, min(1.0, self.target.missed(byte_count, lost)))
+        if steers and (done > self.plan.steered_from or self.target.lost is None):
+            self.log_price += self.plan.steered_by * max(-1.0, min(1.0, self.target.missed(byte_count, lost)))
 
     def code(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> LearnedCode:
         """Return what was learned, in whole numbers."""
