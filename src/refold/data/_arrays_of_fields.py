@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from refold._atomic import write_whole
 from refold._errors import DataError
 from refold._extras import require
-from refold.data._array_records import records_of
+from refold.data._array_records import inside_type, records_of
 from refold.data._arrays_in_files import ArraysOfFile, NamedArray
 from refold.data._arrays_of_pictures import inner_path
 
@@ -292,7 +292,7 @@ def _zarr_array(path: Path, name: str, array: Any, places: set[str]) -> NamedArr
             f"the array {name or path.name!r} is of {dtype}, which cannot be compressed; leave it out: --drop {name}"
         )
     fill = array.fill_value
-    packed = None if fill is None else _packed_attribute(np.asarray(fill).view(_raw(np.asarray(fill))), "fill_value")
+    packed = None if fill is None else _packed_attribute(np.asarray(fill, dtype).view(inside_type(dtype)), "fill")
     more = {
         "attributes": attributes,
         "chunks": list(array.chunks),
@@ -305,10 +305,6 @@ def _zarr_array(path: Path, name: str, array: Any, places: set[str]) -> NamedArr
     exact = name in places or dtype.kind in "bMm"
     fills = _fills({**attributes, "_FillValue": attributes.get("_FillValue", fill or [])}, dtype)
     return NamedArray(name, records, tuple(array.shape), exact, scale, offset, fills, more)
-
-
-def _raw(value: Array) -> Any:
-    return {"M": "i8", "m": "i8", "c": f"f{value.dtype.itemsize // 2}"}.get(value.dtype.kind, value.dtype)
 
 
 def write_zarr(path: Path, arrays: Sequence[NamedArray], about: dict[str, Any]) -> None:
