@@ -98,7 +98,7 @@ def test_a_table_comes_back_with_its_types_and_missing_cells(ending, tmp_path):
 
 def test_texts_in_tables_are_refused_by_name_and_can_be_left_out(tmp_path):
     csv.write_csv(TABLE.append_column("name", pa.array(["a", "b", "c", "d"])), tmp_path / "t.csv")
-    with pytest.raises(DataError, match="'name'.*--drop"):
+    with pytest.raises(DataError, match=r"'name'.*--drop"):
         open_arrays(tmp_path / "t.csv")
     with open_arrays(tmp_path / "t.csv", ["name"]) as file:
         write_arrays(tmp_path / "back.csv.gz", file)

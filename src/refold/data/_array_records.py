@@ -192,7 +192,8 @@ def _shape_inside(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ..
     return (*shape, 2) if dtype.kind == "c" else shape
 
 
-def _inside(dtype: np.dtype[Any]) -> str:
+def inside_type(dtype: np.dtype[Any]) -> str:
+    """Return the type of the numbers that values are inside, in their order of bytes."""
     order = dtype.str[0] if dtype.str[0] in "<>" else "|"
     if dtype.kind == "c":
         return f"{order}f{dtype.itemsize // 2}"

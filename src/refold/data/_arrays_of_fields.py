@@ -336,8 +336,7 @@ def _write_zarr_array(zarr: Any, place: Any, array: NamedArray) -> None:
     more, dtype = array.more, array.records.dtype
     fill = None
     if more.get("fill") is not None:
-        raw = np.atleast_1d(_attribute(more["fill"]))
-        fill = raw.view(dtype)[0] if raw.dtype.itemsize * raw.size == dtype.itemsize else None
+        fill = np.frombuffer(base64.b64decode(more["fill"]["bytes"]), dtype)[0]
     options: dict[str, Any] = {
         "shape": array.shape,
         "dtype": dtype,
