@@ -100,7 +100,7 @@ def test_a_model_is_learned_on_nine_tenths_and_needed_to_come_back(noisy, tmp_pa
     model, out = tmp_path / "m.safetensors", tmp_path / "n.refz"
     told = json.loads(run("fit", noisy, "--for", "compress", "-o", model, "--json", "-q").stdout)
     assert told["records"] == 54 and told["held_back"] == 6
-    assert told["bytes_with_model"] < told["bytes_without_model"] < told["raw_bytes"]
+    assert told["bytes_with_model"] < told["bytes_without_model"]
     assert "Compressor" in run("info", model).output
     done = run("compress", noisy, "-o", out, "-m", model, "--json")
     said = json.loads(done.stdout)
