@@ -306,6 +306,11 @@ def _ways(tallies: Sequence[Tally]) -> dict[str, float]:
     return {name: count / total for name, count in sorted(counts.items(), key=lambda item: -item[1])}
 
 
+def ways_text(ways: dict[str, float]) -> str:
+    """Return which share of values went which way, in words."""
+    return ", ".join(f"{name} {share:.0%}" if share >= 0.005 else f"{name} <1%" for name, share in ways.items())
+
+
 def size_text(count: float) -> str:
     """Return bytes in words."""
     for unit in ("bytes", "kB", "MB"):
@@ -329,7 +334,7 @@ def _say_result(result: dict[str, Any]) -> None:
     part = result["others_measured_on"]
     measured = "" if part >= 1 else f" (measured on {part:.1%} of the data)"
     say(f"beside it, without loss: {', '.join(others)}{measured}")
-    say("values went: " + ", ".join(f"{name} {share:.0%}" for name, share in result["ways"].items()))
+    say("values went: " + ways_text(result["ways"]))
     say(f"wrote {result['output']}")
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold._errors import CompressedFileError
+from refold.codec._lengths import LONGEST, length_bytes, read_length
 
 Array = NDArray[Any]
 
@@ -27,7 +28,6 @@ SIGNATURE, VERSION = b"refz", 1
 MODEL, ARRAY, BLOCK, END = b"M", b"A", b"B", b"Z"
 MOST_VALUES = 1 << 26  # of a block: no reader need have more at once
 _MOST_DIMENSIONS, _LONGEST_TEXT = 32, 1 << 24  # names of many pictures are one text
-_LONGEST_LENGTH = 9  # bytes
 _TYPES = frozenset(
     f"{order}{kind}" for order in "<>" for kind in ("i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8")
 )
@@ -142,15 +142,6 @@ def values_checksum(values: Array) -> int:
     return zlib.crc32(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
 
 
-def length_bytes(length: int) -> bytes:
-    """Return a length: seven bits a byte, low ones first, all bytes but the last with the highest bit."""
-    found = bytearray()
-    while length > 127:
-        found.append(length & 127 | 128)
-        length >>= 7
-    return bytes([*found, length])
-
-
 def _head_bytes(head: ArrayHead) -> bytes:
     flags = int(head.scalar) | 2 * bool(head.model) | 4 * bool(head.more)
     parts = [bytes([flags]), _text(head.name), _text(head.dtype), _text(head.bound), length_bytes(len(head.record))]
@@ -246,15 +237,13 @@ def _sections(file: IO[bytes]) -> Iterator[tuple[bytes, bytes, int]]:
 
 
 def _read_length(file: IO[bytes]) -> tuple[int, bytes]:
-    described = b""
-    while len(described) < _LONGEST_LENGTH:
-        byte = file.read(1)
-        described += byte
-        if not byte:
-            raise _damaged("the file is cut short")
-        if byte[0] < 128:
-            return sum((part & 127) << 7 * place for place, part in enumerate(described)), described
-    raise _damaged("a length is not one")
+    start, described = file.tell(), file.read(LONGEST)
+    try:
+        length, used = read_length(described)
+    except ValueError as error:
+        raise _damaged("the file is cut short") from error
+    file.seek(start + used)
+    return length, described[:used]
 
 
 @dataclass
@@ -270,14 +259,11 @@ class _Cursor:
         return found
 
     def length(self) -> int:
-        found = shift = 0
-        while shift < 7 * _LONGEST_LENGTH:
-            byte = self.take(1)[0]
-            found |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return found
-        raise _damaged("a length is not one")
+        try:
+            found, self.place = read_length(self.content, self.place)
+        except ValueError as error:
+            raise _damaged(str(error)) from error
+        return found
 
     def text(self) -> str:
         length = self.length()

@@ -4,13 +4,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from refold._errors import CompressedFileError
-from refold.codec._container import length_bytes
+from refold.codec._columns import LearnedColumns, PlainColumns
 from refold.codec._in_order import InOrder
+from refold.codec._lattice import LatticeWay
+from refold.codec._learned_lattice import LearnedLattice
+from refold.codec._lengths import length_bytes, read_length
+from refold.codec._raster import LearnedRaster
 from refold.codec._ways import LearnedWay, Way, Ways
 
-PLAIN: dict[int, Way] = {16: InOrder()}
+PLAIN: dict[int, Way] = {16: InOrder(), 17: LatticeWay(), 18: PlainColumns()}
+FIELD, PICTURES, TABLE = 32, 33, 34
 FIRST_LEARNED = 32  # numbers from here on need a model
-LEARNED: dict[int, Callable[[bytes], LearnedWay]] = {}
+LEARNED: dict[int, Callable[[bytes], LearnedWay]] = {
+    FIELD: LearnedLattice.from_bytes,
+    PICTURES: LearnedRaster.from_bytes,
+    TABLE: LearnedColumns.from_bytes,
+}
 
 
 def model_of(ways: Mapping[int, LearnedWay]) -> bytes:
@@ -33,13 +42,8 @@ def ways_of(model: bytes) -> Ways:
     ways: dict[int, Any] = dict(PLAIN)
     try:
         while model:
-            number, length, start = model[0], 0, 1
-            while True:
-                byte = model[start]
-                length |= (byte & 127) << 7 * (start - 1)
-                start += 1
-                if byte < 128:
-                    break
+            number = model[0]
+            length, start = read_length(model, 1)
             if number not in LEARNED or start + length > len(model):
                 raise CompressedFileError(
                     "the model knows a way that this version of refold does not; install a newer one"

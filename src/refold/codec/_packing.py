@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from refold._errors import CompressedFileError
 from refold.codec._bits import BitReader, BitWriter
 from refold.codec._bound import Bound
+from refold.codec._lengths import length_bytes, read_length
 from refold.codec._plain_bytes import BZ2, LZMA, RAW, shuffled, unshuffled
 from refold.codec._specials import Specials, code_specials, find_specials
 from refold.codec._ways import Way, Ways
@@ -107,26 +108,55 @@ def _from_bytes(number: int, data: bytes, shape: tuple[int, ...], dtype: np.dtyp
 
 def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> Iterator[Packed]:
     specials = find_specials(values, fill)
-    whole = None if specials is None else whole_of(values, specials.known, bound)
-    if specials is None or whole is None:
+    if specials is None:
+        return
+    gapless = unbroken(values, specials.known)
+    whole = whole_of(gapless, specials.known, bound)
+    if whole is None:
         return
     applying = {number: way for number, way in ways.items() if way.applies(values.shape, whole.shift)}
-    for number, way in _promising(values, specials, whole, applying).items():
+    job = _Job(gapless, whole.true(gapless), specials, whole)
+    for number in _promising(job, applying):
         for finer in tighter(whole):
-            packed = _through(number, way, values, specials, finer)
+            tried = job if finer is whole else _Job(gapless, finer.true(gapless), specials, finer)
+            packed = _through(number, ways[number], tried)
             if keeps(values, packed.values, specials.known, bound):
                 yield packed
                 break
 
 
-def _promising(values: Array, specials: Specials, whole: Whole, ways: Ways) -> Ways:
+@dataclass(frozen=True)
+class _Job:
+    """A block on its way to a writer: values without gaps, their numbers, and what is said beside these."""
+
+    values: Array
+    true: Array
+    specials: Specials
+    whole: Whole
+
+    def part(self, where: tuple[slice, ...]) -> "_Job":
+        specials = Specials(self.specials.patterns, self.specials.where[where])
+        return _Job(self.values[where], self.true[where], specials, self.whole)
+
+
+def unbroken(values: Array, known: Array) -> Array:
+    """Return values with special ones replaced by ordinary ones, of a table those of the same column."""
+    if known.all():
+        return values
+    filled = np.where(known, values, values[known][0] if known.any() else values.dtype.type(1))
+    if values.ndim == 2:
+        first = known.argmax(axis=0)
+        filled = np.where(known, filled, filled[first, np.arange(values.shape[1])])
+    return filled
+
+
+def _promising(job: _Job, ways: Ways) -> list[int]:
     """Return the ways that are worth the whole block: of a large one those that do well on a part."""
-    part = _part_of(values.shape)
-    if values.size <= _LARGE or len(ways) < 2:
-        return ways
-    some = Specials(specials.patterns, specials.where[part])
-    sizes = {number: len(_through(number, way, values[part], some, whole).data) for number, way in ways.items()}
-    return {number: way for number, way in ways.items() if sizes[number] <= _NEAR * min(sizes.values())}
+    if job.values.size <= _LARGE or len(ways) < 2:
+        return list(ways)
+    part = job.part(_part_of(job.values.shape))
+    sizes = {number: len(_through(number, way, part).data) for number, way in ways.items()}
+    return [number for number in ways if sizes[number] <= _NEAR * min(sizes.values())]
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -139,21 +169,21 @@ def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(start, start + some) for start, some in zip(starts, lengths, strict=True))
 
 
-def _through(number: int, way: Way, values: Array, specials: Specials, whole: Whole) -> Packed:
+def _through(number: int, way: Way, job: _Job) -> Packed:
     """Return the block as this way codes it, and what comes back."""
-    patterns, described = specials.patterns, whole.to_bytes()
-    head = bytes([number, len(described)]) + described + bytes([len(patterns)]) + patterns.tobytes()
-    writer, known = BitWriter(), specials.known
-    code_specials(writer, values.shape, patterns, specials.where)
-    ordinary = np.where(known, values, values[known][0] if known.any() else values.dtype.type(1))
-    rest = whole.code_rest(writer, values.shape, ordinary)
-    numbers = way.code(writer, known, whole.shift, whole.true(ordinary))
-    return Packed(head + writer.to_bytes(), number, _joined(numbers, rest, specials, whole, values.dtype))
+    patterns, described, shape = job.specials.patterns, job.whole.to_bytes(), job.values.shape
+    head = bytes([number]) + length_bytes(len(described)) + described + bytes([len(patterns)]) + patterns.tobytes()
+    writer = BitWriter()
+    code_specials(writer, shape, patterns, job.specials.where)
+    rest = job.whole.code_rest(writer, shape, job.values)
+    numbers = way.code(writer, job.specials.known, job.whole.shift, job.true)
+    return Packed(head + writer.to_bytes(), number, _joined(numbers, rest, job.specials, job.whole, job.values.dtype))
 
 
 def _decoded(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], way: Way) -> Array:
-    end = 1 + data[0]
-    whole, count = whole_from_bytes(data[1:end]), data[end]
+    length, start = read_length(data)
+    end = start + length
+    whole, count = whole_from_bytes(data[start:end]), data[end]
     start = end + 1 + count * dtype.itemsize
     patterns, reader = np.frombuffer(data[end + 1 : start], dtype), BitReader(data[start:])
     specials = code_specials(reader, shape, patterns)

@@ -178,9 +178,9 @@ def whole_of(values: Array, known: Array, bound: Bound) -> Whole | None:
     Parameters
     ----------
     values : ndarray
-        Of a block.
+        Of a block, without gaps.
     known : ndarray of bool
-        Where values are ordinary numbers; the others do not matter.
+        Where values are kept; the others do not matter.
     bound : Bound
         Not one of a share of the range; see `Bound.within`.
 
@@ -189,12 +189,11 @@ def whole_of(values: Array, known: Array, bound: Bound) -> Whole | None:
     whole : Whole or None
         None if there is none, because numbers would leave what can be coded.
     """
-    ordinary = values[known]
-    if not bound.lossless and ordinary.size:
+    if not bound.lossless and known.any():
         whole = _rounding(values, known, bound)
         if whole is not None:
             return whole
-    numbers = number_map(ordinary)
+    numbers = number_map(values)
     return None if numbers is None else Exact(numbers)
 
 

@@ -142,7 +142,7 @@ def _variable(path: Path, name: str, variable: Any, places: set[str]) -> NamedAr
         "attributes": _attributes(variable),
         "storage": _storage(variable),
     }
-    dtype, exact = variable.dtype, name in places or variable.dtype.kind in "SMmb"
+    dtype, exact = variable.dtype, name in places or not variable.shape or variable.dtype.kind in "SMmb"
     records = records_of(_Guarded(variable, path, dtype, variable.shape), name)
     scale, offset = _scaled(attributes)
     return NamedArray(name, records, tuple(variable.shape), exact, scale, offset, _fills(attributes, dtype), more)
@@ -302,7 +302,7 @@ def _zarr_array(path: Path, name: str, array: Any, places: set[str]) -> NamedArr
     }
     records = records_of(_Guarded(array, path, dtype, array.shape), name)
     scale, offset = _scaled(attributes)
-    exact = name in places or dtype.kind in "bMm"
+    exact = name in places or not array.shape or dtype.kind in "bMm"
     fills = _fills({**attributes, "_FillValue": attributes.get("_FillValue", fill or [])}, dtype)
     return NamedArray(name, records, tuple(array.shape), exact, scale, offset, fills, more)
 

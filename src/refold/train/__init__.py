@@ -2,6 +2,7 @@
 
 from refold.train._batches import Batch, Batches, InMemory
 from refold.train._checkpoint import Checkpoint, seed_of
+from refold.train._code_training import CodeTrainingPlan, learn_code
 from refold.train._colouring import (
     COLOUR_GUIDES,
     NO_HINTS,
@@ -15,6 +16,7 @@ from refold.train._colouring import (
     share_told,
     spread_hints,
 )
+from refold.train._columns_training import learn_columns
 from refold.train._denoising import DenoisingPlan, hidden_blocks, train_denoiser, wide_noise
 from refold.train._ensemble import EnsemblePlan, draw_bags, row_noise, train_ensemble, window_noise
 from refold.train._examples import (
@@ -31,6 +33,7 @@ from refold.train._examples import (
 )
 from refold.train._history import EpochRecord, History
 from refold.train._inference import apply_in_blocks
+from refold.train._lattice_training import LatticePlan, learn_lattice
 from refold.train._listeners import Listener, ProgressBar
 from refold.train._loop import train
 from refold.train._machine import Machine, this_machine
@@ -38,6 +41,7 @@ from refold.train._marked_examples import mark_weights, marked_examples
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, choose_device, measured, place, with_threads
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
+from refold.train._raster_training import RasterPlan, learn_raster
 from refold.train._restoration import RestorationPlan, RestorationTraining
 from refold.train._streamed import Streamed, without
 from refold.train._tiles import Tiling, apply_in_tiles
@@ -54,6 +58,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Checkpoint",
+    "CodeTrainingPlan",
     "ColourExamples",
     "DenoisingPlan",
     "DrawExamples",
@@ -64,6 +69,7 @@ __all__ = [
     "History",
     "InMemory",
     "JsonLines",
+    "LatticePlan",
     "Listener",
     "MLflow",
     "Machine",
@@ -73,6 +79,7 @@ __all__ = [
     "Placement",
     "Plan",
     "ProgressBar",
+    "RasterPlan",
     "RestorationPlan",
     "RestorationTraining",
     "Streamed",
@@ -88,6 +95,10 @@ __all__ = [
     "default_epochs",
     "draw_bags",
     "hidden_blocks",
+    "learn_code",
+    "learn_columns",
+    "learn_lattice",
+    "learn_raster",
     "lost_pixels",
     "make_optimizer",
     "mark_weights",
