@@ -33,7 +33,18 @@ from refold.estimators import (
 ENDING = ".refz"
 _FEWEST_TO_LEARN_FROM = 20  # records
 _PART_OF_MEMORY = 16  # of the free memory records to learn from take one part
-_WAYS = {0: "as they are", 1: "lzma", 2: "bz2", 3: "lzma, byte by byte", 16: "plain"}
+_WAYS = {
+    0: "as they are",
+    1: "lzma",
+    2: "bz2",
+    3: "lzma by bytes",
+    16: "in order",
+    17: "lattice",
+    18: "columns",
+    32: "learned field",
+    33: "learned pictures",
+    34: "learned table",
+}
 
 
 @dataclass(frozen=True)

@@ -307,7 +307,7 @@ class _Column:
         opinions = self.opinions(memory, contexts)
         copies = self.copies(centre)
         gains = np.rint(self.table.gains.gains + memory.gains.gains).astype(np.int32)[copies.scores] * copies.there
-        gates = gates_of(gains.max(0))
+        gates = gates_of(gains.max(0) if len(gains) else np.zeros(len(centre), np.int32))
         opinion = memory.mixer.mixed(opinions, gates)
         rows = np.arange(len(centre))
         for gain, symbol in zip(gains, copies.symbols, strict=True):
