@@ -12,7 +12,13 @@ from refold._errors import ParameterError, nearest
 from refold._parameters import bytes_of
 from refold.cli._options import with_parameters
 from refold.cli._talk import INTERRUPTED, answer, plain_errors, say
-from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters, RestorerParameters
+from refold.estimators import (
+    AutoencoderParameters,
+    CameraParameters,
+    CompressorParameters,
+    DetectorParameters,
+    RestorerParameters,
+)
 
 app = typer.Typer(
     name="refold",
@@ -51,6 +57,7 @@ Drop = Annotated[
     (DetectorParameters, "With --for detect"),
     (CameraParameters, "With --for camera"),
     (RestorerParameters, "With --for restore"),
+    (CompressorParameters, "With --for compress"),
 )
 def fit(
     data: Data,
@@ -59,11 +66,11 @@ def fit(
         str,
         typer.Option(
             "--for",
-            metavar="encode|detect|camera|restore",
+            metavar="encode|detect|camera|restore|compress",
             help="encode: a code of a few numbers; detect: what is normal, so that refold detect finds what is not; "
             "camera: the frames of a fixed camera, for refold watch; restore: to take a damage (--corruption) off "
             "pictures, for refold denoise and refold inpaint; of a table, to fill its missing cells, for refold "
-            "fill.",
+            "fill; compress: what makes such data small, for refold compress.",
         ),
     ] = "encode",
     whole: Annotated[
@@ -93,6 +100,7 @@ def fit(
       refold fit frames/ --for camera -o ridge.safetensors
       refold fit scans/ --for restore --corruption "noise(0.2)+scratches" -o scans.safetensors
       refold fit faded/ --for restore --whole fresh/ -o faded.safetensors
+      refold fit years.npy --for compress --max-error 1e-3rel -o years.safetensors
     """
     with plain_errors():
         result = _fitted(purpose, whole)(data, output, drop or [], parameters, quiet)
@@ -120,8 +128,12 @@ def _fitted(purpose: str, whole: str | None) -> Any:
         from refold.cli._restoring import fit_restorer
 
         return partial(fit_restorer, whole=whole)
-    known = nearest(purpose, ("encode", "detect", "camera", "restore"))
-    raise ParameterError(f"--for must be encode, detect, camera or restore, got {purpose!r}{known}")
+    if purpose == "compress":
+        from refold.cli._learning_to_compress import fit_compressor
+
+        return fit_compressor
+    known = nearest(purpose, ("encode", "detect", "camera", "restore", "compress"))
+    raise ParameterError(f"--for must be encode, detect, camera, restore or compress, got {purpose!r}{known}")
 
 
 @app.command()

@@ -33,7 +33,18 @@ from refold.estimators import (
 ENDING = ".refz"
 _FEWEST_TO_LEARN_FROM = 20  # records
 _PART_OF_MEMORY = 16  # of the free memory records to learn from take one part
-_WAYS = {0: "as they are", 1: "lzma", 2: "bz2", 3: "lzma, byte by byte", 16: "plain"}
+_WAYS = {
+    0: "as they are",
+    1: "lzma",
+    2: "bz2",
+    3: "lzma by bytes",
+    16: "in order",
+    17: "lattice",
+    18: "columns",
+    32: "learned field",
+    33: "learned pictures",
+    34: "learned table",
+}
 
 
 @dataclass(frozen=True)
@@ -306,6 +317,11 @@ def _ways(tallies: Sequence[Tally]) -> dict[str, float]:
     return {name: count / total for name, count in sorted(counts.items(), key=lambda item: -item[1])}
 
 
+def ways_text(ways: dict[str, float]) -> str:
+    """Return which share of values went which way, in words."""
+    return ", ".join(f"{name} {share:.0%}" if share >= 0.005 else f"{name} <1%" for name, share in ways.items())
+
+
 def size_text(count: float) -> str:
     """Return bytes in words."""
     for unit in ("bytes", "kB", "MB"):
@@ -329,7 +345,7 @@ def _say_result(result: dict[str, Any]) -> None:
     part = result["others_measured_on"]
     measured = "" if part >= 1 else f" (measured on {part:.1%} of the data)"
     say(f"beside it, without loss: {', '.join(others)}{measured}")
-    say("values went: " + ", ".join(f"{name} {share:.0%}" for name, share in result["ways"].items()))
+    say("values went: " + ways_text(result["ways"]))
     say(f"wrote {result['output']}")
 
 

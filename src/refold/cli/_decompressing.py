@@ -11,7 +11,7 @@ import numpy as np
 
 from refold._errors import CompressedFileError, DataError, ParameterError
 from refold.cli._commands import check_folder
-from refold.cli._compressing import load_compressor, promise_of, size_text, way_name
+from refold.cli._compressing import load_compressor, promise_of, size_text, way_name, ways_text
 from refold.cli._talk import bytes_progress, say
 from refold.data import (
     ArraysOfFile,
@@ -242,7 +242,7 @@ def print_contents(contents: dict[str, Any]) -> None:
 
     table = Table("name", "type", "shape", "promise", "size", "ratio", "ways")
     for each in contents["arrays"]:
-        ways = ", ".join(f"{name} {share:.0%}" for name, share in each["ways"].items())
+        ways = ways_text(each["ways"])
         shape = "x".join(map(str, each["shape"])) or "one"
         cells = [each["name"] or "-", each["type"], shape, each["promise"], size_text(each["bytes"])]
         table.add_row(*map(escape, [*cells, f"{each['ratio']:.2f}", ways or "-"]))

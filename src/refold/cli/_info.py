@@ -34,11 +34,36 @@ def _describe_machine() -> dict[str, Any]:
 
 def describe_file(file: str) -> dict[str, Any]:
     """Return what a model or a data file says of itself."""
-    return _describe_model(file) if Path(file).suffix.lower() == ".safetensors" else _describe_data(file)
+    suffix = Path(file).suffix.lower()
+    if suffix == ".refz":
+        return _describe_compressed(file)
+    return _describe_model(file) if suffix == ".safetensors" else _describe_data(file)
+
+
+def _describe_compressed(file: str) -> dict[str, Any]:
+    from refold.cli._decompressing import contents_of
+
+    contents = contents_of(Path(file))
+    return {
+        "file": file,
+        "kind": "compressed data",
+        "bytes": contents["bytes"],
+        "raw_bytes": contents["raw_bytes"],
+        "ratio": contents["ratio"],
+        "files": ", ".join(f"{each['name'] or '-'} ({each['kind']})" for each in contents["files"]),
+        "arrays": len(contents["arrays"]),
+        "note": "refold list tells of each array",
+    }
 
 
 def _describe_model(file: str) -> dict[str, Any]:
     header = inspect_file(file)
+    if header["kind"] == "Compressor":
+        return {
+            **_head(file, "Compressor", header),
+            "learned_bytes": header["learned_bytes"],
+            "parameters": header["parameters"],
+        }
     if "fitted" not in header:
         raise ModelFileError(
             f"{Path(file).name!r} holds a {header['kind']} and no model; there is nothing to describe"
@@ -185,9 +210,18 @@ def _as_text(value: Any) -> str:
 
 def _print_parameters(console: Console, parameters: dict[str, Any]) -> None:
     from refold._parameters import parameters_of
-    from refold.estimators import AutoencoderParameters, CameraParameters, DetectorParameters
+    from refold.estimators import (
+        AutoencoderParameters,
+        CameraParameters,
+        CompressorParameters,
+        DetectorParameters,
+    )
 
-    owners = {"false_alarm_rate": DetectorParameters, "false_alarms_per_day": CameraParameters}
+    owners = {
+        "false_alarm_rate": DetectorParameters,
+        "false_alarms_per_day": CameraParameters,
+        "max_error": CompressorParameters,
+    }
     owner = next((known for name, known in owners.items() if name in parameters), AutoencoderParameters)
     defaults = {item.name: item.default for item in parameters_of(owner)}
     changed = {name: value for name, value in parameters.items() if value != defaults.get(name)}

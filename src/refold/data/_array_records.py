@@ -45,7 +45,7 @@ class Records:
 
     def __getitem__(self, part: slice) -> Array:
         start, stop, step = part.indices(self.shape[0])
-        found = np.asarray(self.source[start:stop])
+        found = np.asarray(self.source[start:stop]).astype(self.dtype, copy=False)
         return found[::step] if step != 1 else found
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class Records:
             return self[:]
         runs = min(_SAMPLES, wanted)
         starts = np.linspace(0, len(self) - wanted // runs, runs).astype(int)
-        return np.concatenate([self[int(start) : int(start) + wanted // runs] for start in starts])
+        return np.concatenate([self[int(start) : int(start) + wanted // runs] for start in starts], dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def unfolded(records: Records, more: dict[str, Any]) -> tuple[Records, tuple[int
             raise ValueError("the shape that is told of an array does not suit its records")
         records = Records(_Unfolded(records, inside), inside, records.dtype)
     if dtype != records.dtype:
-        if np.dtype(_inside(dtype)).newbyteorder("=") != records.dtype.newbyteorder("="):
+        if np.dtype(inside_type(dtype)).newbyteorder("=") != records.dtype.newbyteorder("="):
             raise ValueError("the type that is told of an array does not suit its values")
         records = Records(_Viewed(records, dtype), shape or (1,), dtype)
     return records, shape
@@ -192,7 +192,8 @@ def _shape_inside(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ..
     return (*shape, 2) if dtype.kind == "c" else shape
 
 
-def _inside(dtype: np.dtype[Any]) -> str:
+def inside_type(dtype: np.dtype[Any]) -> str:
+    """Return the type of the numbers that values are inside, in their order of bytes."""
     order = dtype.str[0] if dtype.str[0] in "<>" else "|"
     if dtype.kind == "c":
         return f"{order}f{dtype.itemsize // 2}"
@@ -202,7 +203,7 @@ def _inside(dtype: np.dtype[Any]) -> str:
 
 def _as_numbers(records: Records) -> Records:
     """Return dates as whole numbers, and complex numbers as pairs along one more axis."""
-    inside = np.dtype(_inside(records.dtype))
+    inside = np.dtype(inside_type(records.dtype))
     if inside == records.dtype:
         return records
     return Records(_Numbers(records, inside), _shape_inside(records.shape, records.dtype), inside)

@@ -95,6 +95,7 @@ def open_arrays(text: str | os.PathLike[str], drop: Sequence[str] = ()) -> Array
 
     Examples
     --------
+    >>> import numpy as np
     >>> np.save("waves.npy", np.zeros((3, 2)))
     >>> with open_arrays("waves.npy") as file:
     ...     file.kind, file.arrays[0].shape

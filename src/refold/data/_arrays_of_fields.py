@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from refold._atomic import write_whole
 from refold._errors import DataError
 from refold._extras import require
-from refold.data._array_records import records_of
+from refold.data._array_records import inside_type, records_of
 from refold.data._arrays_in_files import ArraysOfFile, NamedArray
 from refold.data._arrays_of_pictures import inner_path
 
@@ -142,7 +142,7 @@ def _variable(path: Path, name: str, variable: Any, places: set[str]) -> NamedAr
         "attributes": _attributes(variable),
         "storage": _storage(variable),
     }
-    dtype, exact = variable.dtype, name in places or variable.dtype.kind in "SMmb"
+    dtype, exact = variable.dtype, name in places or not variable.shape or variable.dtype.kind in "SMmb"
     records = records_of(_Guarded(variable, path, dtype, variable.shape), name)
     scale, offset = _scaled(attributes)
     return NamedArray(name, records, tuple(variable.shape), exact, scale, offset, _fills(attributes, dtype), more)
@@ -292,7 +292,7 @@ def _zarr_array(path: Path, name: str, array: Any, places: set[str]) -> NamedArr
             f"the array {name or path.name!r} is of {dtype}, which cannot be compressed; leave it out: --drop {name}"
         )
     fill = array.fill_value
-    packed = None if fill is None else _packed_attribute(np.asarray(fill).view(_raw(np.asarray(fill))), "fill_value")
+    packed = None if fill is None else _packed_attribute(np.asarray(fill, dtype).view(inside_type(dtype)), "fill")
     more = {
         "attributes": attributes,
         "chunks": list(array.chunks),
@@ -302,13 +302,9 @@ def _zarr_array(path: Path, name: str, array: Any, places: set[str]) -> NamedArr
     }
     records = records_of(_Guarded(array, path, dtype, array.shape), name)
     scale, offset = _scaled(attributes)
-    exact = name in places or dtype.kind in "bMm"
+    exact = name in places or not array.shape or dtype.kind in "bMm"
     fills = _fills({**attributes, "_FillValue": attributes.get("_FillValue", fill or [])}, dtype)
     return NamedArray(name, records, tuple(array.shape), exact, scale, offset, fills, more)
-
-
-def _raw(value: Array) -> Any:
-    return {"M": "i8", "m": "i8", "c": f"f{value.dtype.itemsize // 2}"}.get(value.dtype.kind, value.dtype)
 
 
 def write_zarr(path: Path, arrays: Sequence[NamedArray], about: dict[str, Any]) -> None:
@@ -340,8 +336,7 @@ def _write_zarr_array(zarr: Any, place: Any, array: NamedArray) -> None:
     more, dtype = array.more, array.records.dtype
     fill = None
     if more.get("fill") is not None:
-        raw = np.atleast_1d(_attribute(more["fill"]))
-        fill = raw.view(dtype)[0] if raw.dtype.itemsize * raw.size == dtype.itemsize else None
+        fill = np.frombuffer(base64.b64decode(more["fill"]["bytes"]), dtype)[0]
     options: dict[str, Any] = {
         "shape": array.shape,
         "dtype": dtype,

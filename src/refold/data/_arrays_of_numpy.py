@@ -26,6 +26,7 @@ Array = NDArray[Any]
 def open_npy(path: Path, member: str = "", drop: Sequence[str] = ()) -> ArraysOfFile:
     """Open an array through a memory map."""
     with reading(path):
+        _check_signature(path)
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
@@ -35,6 +36,12 @@ def open_npy(path: Path, member: str = "", drop: Sequence[str] = ()) -> ArraysOf
                 ) from None
             values = np.load(path, allow_pickle=False)  # an array without values cannot be mapped
     return ArraysOfFile("npy", path.name, {}, (_named("", values, path.name),))
+
+
+def _check_signature(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            raise DataError(f"{path.name!r} cannot be read: it is no .npy file, or its beginning is damaged")
 
 
 def open_npz(path: Path, member: str = "", drop: Sequence[str] = ()) -> ArraysOfFile:

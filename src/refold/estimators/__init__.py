@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from refold.estimators._learning_to_restore import DamageKind
     from refold.estimators._logo import Logo, logos_of
     from refold.estimators._logo_mark import FoundLogo, found_logo, logo_mark, mark_of, sizes_searched, surest
+    from refold.estimators._numcodecs import NumcodecsCodec
     from refold.estimators._on_manifold import OnManifold, on_manifold
     from refold.estimators._packing_pool import packing_by
     from refold.estimators._picture_restoring import Restoration
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from refold.estimators._storage import inspect_file, load
     from refold.estimators._table_restoring import TableRestoration
     from refold.estimators._walking import Stretching, Walk, interpolate, stretching, traverse
+    from refold.estimators._zarr_codec import ZarrCodec
     from refold.scores import binomial_limits
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "JudgedFrame",
     "Logo",
     "Mark",
+    "NumcodecsCodec",
     "OnManifold",
     "PCABaseline",
     "PointScore",
@@ -94,6 +97,7 @@ __all__ = [
     "Tally",
     "Walk",
     "Wish",
+    "ZarrCodec",
     "arrays_to_pack",
     "binomial_limits",
     "bound_within",
@@ -184,6 +188,8 @@ __getattr__, __dir__ = lazy_names(
         "judged_series": "._series_of_detector",
         "reasons_of": "._series_of_detector",
         "with_times": "._series_of_detector",
+        "NumcodecsCodec": "._numcodecs",
+        "ZarrCodec": "._zarr_codec",
         "OnManifold": "._on_manifold",
         "on_manifold": "._on_manifold",
         "neighbours": "._code_neighbours",

@@ -5,6 +5,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,9 +35,18 @@ def packing_by(processes: int, model: bytes) -> Iterator[Packing]:
         yield lambda blocks, bound, fill: ((block, pack(block, bound, ways, fill)) for block in blocks)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may wait for ever
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(processes, context, _begin, (model,))
     try:
         yield lambda blocks, bound, fill: _in_order(pool, processes * _AHEAD, blocks, bound, fill)
+    except BrokenProcessPool as error:
+        raise MemoryError(
+            "a process that packed blocks was ended, perhaps for want of memory; pack in one process"
+        ) from error
+    except BaseException:  # nobody waits for what is no longer wanted
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -60,7 +70,7 @@ _known: dict[str, Any] = {}
 
 
 def _begin(model: bytes) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     _known["ways"] = ways_of(model)
 
 
