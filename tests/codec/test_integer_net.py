@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ OTHER_MACHINES = [
 
 def drawn_net(seed=0, sizes=(20, 64, 32, 5)):
     rng = np.random.default_rng(seed)
-    weights = [rng.normal(0, inner**-0.5, (inner, outer)) for inner, outer in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.normal(0, inner**-0.5, (inner, outer)) for inner, outer in pairwise(sizes)]
     biases = [rng.normal(0, 5, outer) for outer in sizes[1:]]
     inputs = rng.integers(-127, 128, (4000, sizes[0]))
     return integer_net(weights, biases, inputs, 1 / 16, most=127), weights, biases, inputs
@@ -55,7 +56,7 @@ def test_rows_have_the_same_answer_in_every_batch():
 
 @pytest.mark.parametrize("environment", OTHER_MACHINES, ids=["one thread", "two threads", "without AVX", "SSE4.1"])
 def test_other_libraries_and_instruction_sets_give_the_same_bits(environment):
-    net, *_, inputs = drawn_net()
+    net, *_ = drawn_net()
     script = (
         "import sys, numpy as np; from hashlib import sha256; from refold.codec import IntegerNet;"
         "net = IntegerNet.from_bytes(bytes.fromhex(sys.stdin.read()));"

@@ -17,10 +17,9 @@ def written(numbers, contexts, kinds, at_once=512):
 
 
 def read(data, contexts, kinds, at_once=512):
-    reader, counts, found = BitReader(data), Counts.empty(kinds), [np.zeros(0, np.int64)]
-    for start in range(0, len(contexts), at_once):
-        found.append(code_numbers(reader, contexts[start : start + at_once], counts))
-    return np.concatenate(found)
+    reader, counts = BitReader(data), Counts.empty(kinds)
+    parts = [contexts[start : start + at_once] for start in range(0, len(contexts), at_once)]
+    return np.concatenate([np.zeros(0, np.int64), *(code_numbers(reader, part, counts) for part in parts)])
 
 
 @settings(max_examples=60, deadline=None)

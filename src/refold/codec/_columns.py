@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ _CONTEXTS = (_SIGNED**2, _SIGNED**2, _LEVEL * 8 + 8, _LEVEL * 8, 64, 17 * 17)
 class PlainColumns:
     """Without learning: what there is to know is counted while it is coded."""
 
+    limits: ClassVar[tuple[int, int]] = (-MOST, MOST)
+    gaps: ClassVar[bool] = True
+
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether arrays of this shape can be coded."""
         return len(shape) == 2 and 0 < shape[1] <= _WIDEST and shift == 0
@@ -55,6 +58,9 @@ class LearnedColumns:
     shift: int = 0
     data: bytes = b""
     _ready: "list[_Table]" = field(default_factory=list, repr=False)
+
+    limits: ClassVar[tuple[int, int]] = (-MOST, MOST)
+    gaps: ClassVar[bool] = True
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether arrays of this shape can be coded."""

@@ -1,12 +1,12 @@
 """The plainest way: numbers one after the other, each less the one before. All others are held against it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refold.codec._bits import Coder
-from refold.codec._numbers import Counts, code_numbers
+from refold.codec._numbers import MOST, Counts, code_numbers
 
 Array = NDArray[Any]
 
@@ -15,6 +15,9 @@ _AT_ONCE = 1024
 
 class InOrder:
     """Differences of neighbours on a grid of steps, with chances that are counted on the way."""
+
+    limits: ClassVar[tuple[int, int]] = (-(MOST // 2), MOST // 2)
+    gaps: ClassVar[bool] = True
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Every block can be coded so."""

@@ -8,7 +8,7 @@ differs by from its prediction is coded in the context of what its neighbours di
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from refold.codec._lattice_stages import LEADS, Stage, stages
 from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
+
+_MOST = 1 << 50  # numbers are added up, some sixteen-fold
 
 _TIGHTNESS = ((16, 16), (20, 32), (24, 48), (32, 64))  # sixteenths: growth of precision a level, and its most
 _LEVELS = 3  # that have counts of their own: the finest, the next, the others
@@ -51,6 +53,9 @@ class Plan:
 @dataclass(frozen=True)
 class LatticeWay:
     """Interpolation from coarse to fine."""
+
+    limits: ClassVar[tuple[int, int]] = (-_MOST, _MOST)
+    gaps: ClassVar[bool] = True
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Every array can be coded so."""

@@ -7,7 +7,7 @@ the expected value differs from a linear form of the differences around, and how
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from refold.codec._lattice_places import (
 from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
+
+_MOST = 1 << 50  # numbers are added up, some sixteen-fold
 
 SKIP_PARTS, MOST_SKIP = 4096, 8191  # parts of a weight of the linear form, and the largest weight
 PARTS = 64  # of a local scale, and of an octave: in these the network answers
@@ -60,6 +62,9 @@ class LearnedLattice:
 
     net: IntegerNet
     skip: Array
+
+    limits: ClassVar[tuple[int, int]] = (-_MOST, _MOST)
+    gaps: ClassVar[bool] = True
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Every array can be coded so."""

@@ -20,8 +20,8 @@ from refold.codec._whole import Whole, forms_of, keeps, tighter, whole_from_byte
 Array = NDArray[Any]
 
 _BYTES = {0: (RAW, False), 1: (LZMA, False), 2: (BZ2, False), 3: (LZMA, True)}
-_LARGE = 1 << 16  # values: ways of larger blocks are tried on a part
-_NEAR = 1.1  # times the best on a part: ways that may be the best on the whole
+_LARGE = 1 << 14  # values: ways of larger blocks are tried on a part
+_NEAR, _MOST_TRIED = 1.1, 2  # times the best on a part: ways that may be the best on the whole, and how many at most
 _SAMPLE = 1 << 18  # bytes that general compressors are tried on
 _DAMAGED = (ValueError, IndexError, OverflowError, TypeError, AssertionError, ZeroDivisionError, struct.error)
 
@@ -125,7 +125,7 @@ def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> 
 
 def _suiting(way: Way, jobs: "list[_Job]") -> "_Job | None":
     """Return the block in the first form that a way can code."""
-    return next((job for job in jobs if way.applies(job.values.shape, job.whole.shift)), None)
+    return next((job for job in jobs if way.applies(job.values.shape, job.whole.shift) and job.lies_in(way)), None)
 
 
 def _kept(number: int, way: Way, job: "_Job", values: Array, bound: Bound) -> Packed | None:
@@ -146,6 +146,12 @@ class _Job:
     true: Array
     specials: Specials
     whole: Whole
+
+    def lies_in(self, way: Way) -> bool:
+        """Return whether a way can code these numbers."""
+        known = self.specials.known
+        lowest, highest = (self.true.min(), self.true.max()) if self.true.size else (0, 0)
+        return bool(way.limits[0] <= lowest and highest <= way.limits[1] and (way.gaps or known.all()))
 
     def part(self, where: tuple[slice, ...]) -> "_Job":
         specials = Specials(self.specials.patterns, self.specials.where[where])
@@ -171,7 +177,8 @@ def _promising(jobs: dict[int, _Job], ways: Ways) -> list[int]:
     for number, job in jobs.items():
         part = job.part(_part_of(job.values.shape))
         sizes[number] = len(_through(number, ways[number], part).data)
-    return [number for number in jobs if sizes[number] <= _NEAR * min(sizes.values())]
+    ranked = sorted(jobs, key=lambda number: sizes[number])
+    return [number for number in ranked[:_MOST_TRIED] if sizes[number] <= _NEAR * sizes[ranked[0]]]
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

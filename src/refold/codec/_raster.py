@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,9 @@ class LearnedRaster:
     level: IntegerNet
     blank: Array
     first: Array
+
+    limits: ClassVar[tuple[int, int]] = (0, 255)
+    gaps: ClassVar[bool] = False
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether it codes arrays of this shape (n, rows, columns[, channels]), in steps of 2**shift."""

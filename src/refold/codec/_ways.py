@@ -13,6 +13,14 @@ Array = NDArray[Any]
 class Way(Protocol):
     """How whole numbers are coded; the same method in both directions."""
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest number that it can code."""
+
+    @property
+    def gaps(self) -> bool:
+        """Whether numbers may be missing."""
+
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether blocks of this shape can be coded so."""
 

@@ -28,7 +28,7 @@ Told = Callable[[int, int], None]
 
 _MOST_LEVELS, _LARGEST_PICTURE = 256, 1 << 14  # pixels
 _WIDEST = 512  # columns of a table
-_LOOKED_AT = 1 << 16  # values by which tables and fields are told apart
+_LOOKED_AT = 1 << 14  # values by which tables and fields are told apart
 
 
 def learned_ways(
