@@ -63,6 +63,32 @@ def test_a_code_kept_whole_encodes_alike_and_without_its_encoder_refuses(learned
         learned.without_encoder().encode(digits())
 
 
+def test_the_search_finds_codes_that_cost_less_than_the_encoders(learned):
+    true = digits().astype(float)
+    flat = true.reshape(len(true), -1)
+    found = learned.encode(digits())
+    rounded = np.clip(np.rint(learned.encoder(flat)), learned.least, learned.most).astype(np.int64)
+
+    def cost(codes):
+        wrong = np.square(learned.decode(codes) - true).sum((1, 2))
+        return wrong + learned.trade * learned.bits(codes)
+
+    assert (cost(found) <= cost(rounded) + 1e-6).all() and cost(found).mean() < 0.95 * cost(rounded).mean()
+
+
+def test_what_makes_no_sense_is_refused():
+    for asked in ({}, {"quality": 0.5, "bytes_per_sample": 2.0}, {"quality": 1.5}, {"bytes_per_sample": 0.0}):
+        with pytest.raises(ValueError, match=r"quality|bytes_per_sample"):
+            learn_code(digits(), 0, **asked)
+
+
+@pytest.mark.parametrize("records", [np.zeros((40, 3)), np.arange(40.0)[:, None], np.eye(9, dtype=np.int16)])
+def test_dull_and_few_records_are_no_error(records):
+    plan = CodeTrainingPlan(min(4, records.shape[1]), (8,), (), 4, steps=60, batch_size=8)
+    back, _ = there_and_back(learn_code(records, 0, quality=0.9, plan=plan), records)
+    assert back.shape == records.shape and back.dtype == records.dtype and np.isfinite(back).all()
+
+
 def test_no_records_are_no_bytes_and_no_error(learned):
     back, data = there_and_back(learned, digits()[:0])
     assert back.shape == (0, 8, 8) and len(data) <= 4

@@ -32,7 +32,7 @@ from refold.codec._lattice_places import (
 )
 from refold.codec._learned import FIELD, FIRST_LEARNED, PICTURES, TABLE, model_of, ways_of
 from refold.codec._learned_code import Encoder, LearnedCode
-from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices
+from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices, shortened
 from refold.codec._logistic import (
     LEAST_WIDTH,
     MEAN_PARTS,
@@ -50,7 +50,7 @@ from refold.codec._raster import RASTER_PARTS, LearnedRaster, walked
 from refold.codec._raster_context import TALLIES, RasterContext, RasterWalk
 from refold.codec._specials import Specials, find_fill, find_specials
 from refold.codec._ways import LearnedWay, Way, Ways
-from refold.codec._whole import Whole, whole_of
+from refold.codec._whole import Whole, coarse, whole_of
 
 __all__ = [
     "AROUND",
@@ -109,6 +109,7 @@ __all__ = [
     "Ways",
     "Whole",
     "as_slices",
+    "coarse",
     "code_mask",
     "code_numbers",
     "code_weights",
@@ -125,6 +126,7 @@ __all__ = [
     "parse_bound",
     "read_block",
     "read_contents",
+    "shortened",
     "unbroken",
     "unpack",
     "values_checksum",

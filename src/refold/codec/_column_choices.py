@@ -18,18 +18,26 @@ _LARGEST = 1 << 44  # of a number times a factor that is not whole
 _FAR = 1 << 60  # beyond which differences are not taken
 _MARGIN = 4  # bins beyond those seen, where there may be more
 _TERMS = 4
+_ALIKE = 0.3  # share of the differences among columns that there may be among those of a kind
+_PLAN = 200  # bits of two plans, about
 _NEAR = 48  # columns before that are looked at
 
 
 def chosen_plans(known: Array, shift: int, true: Array, open_: bool = False) -> list[list[Plan]]:
     """Return plans of every column: for one group of rows, or for three where rows tell about their neighbours."""
-    found = _chosen(_filled(known, np.rint(np.nan_to_num(true)).astype(np.int64)), shift)
-    return [[_opened(plan) for plan in group] for group in found] if open_ else found
+    whole = np.where(known, true, 0)
+    whole = whole if whole.dtype.kind == "i" else np.rint(whole).astype(np.int64)
+    changed = open_ or shift > 0 or not known.all()  # then numbers are looked at that are others when coded
+    found = _chosen(_filled(known, whole), shift)
+    return [[plan if plan.open else _opened(plan) for plan in group] for group in found] if changed else found
 
 
 def _opened(plan: Plan) -> Plan:
     """Return a plan for other numbers too."""
-    return replace(plan, open=True, first=max(plan.first - _MARGIN, 0), last=plan.last + _MARGIN)
+    special = plan.special
+    if plan.direct and special[-1] - special[0] <= 4 * len(special):
+        special = tuple(range(special[0] - _MARGIN, special[-1] + _MARGIN + 1))
+    return replace(plan, open=True, first=max(plan.first - _MARGIN, 0), last=plan.last + _MARGIN, special=special)
 
 
 def _chosen(values: Array, shift: int) -> list[list[Plan]]:
@@ -39,9 +47,21 @@ def _chosen(values: Array, shift: int) -> list[list[Plan]]:
     groups = [_Look.of(values, shift, stride) for stride in (1, 2, 8)]
     near = groups[0].plans()
     gain = sum(look_cost(values, shift, a, 0) for a in [alone]) - look_cost(values, shift, near, 1)
-    if gain < 0.02 * values.shape[1]:
+    if gain < max(0.02, _PLAN / len(values)) * values.shape[1]:
         return [alone]
-    return [near, groups[1].plans(), groups[2].plans()]
+    found = [near, groups[1].plans(), groups[2].plans()]
+    return [[_opened(plan) for plan in group] for group in found]  # as rows are not always as far apart as looked at
+
+
+def period_of(values: Array) -> int:
+    """Return after how many columns (n, columns) others of the same kind come; all of them if there are none."""
+    columns = int(values.shape[1])
+    marks = np.quantile(values, np.linspace(0.05, 0.95, 10), 0)
+    spread = max(float(np.abs(marks - marks.mean(1)[:, None]).mean()), 1e-12)
+    for period in range(1, columns // 2 + 1):
+        if columns % period == 0 and np.abs(marks[:, period:] - marks[:, :-period]).mean() < _ALIKE * spread:
+            return period
+    return columns
 
 
 def look_cost(values: Array, shift: int, plans: list[Plan], stride: int) -> float:
@@ -132,14 +152,15 @@ class _Look:
         return tuple(found)
 
     def column(self, source: Source) -> Array:
-        return self.values[self.places.of(source)]
+        return np.asarray(self.values[self.places.of(source)])
 
     def left(self, column: int, terms: Any, offset: int, everywhere: bool = False) -> Array:
         plan = Plan(False, 0, 0, 0, 0, offset, terms, (), ())
         places = self.places
         if everywhere:
             places = Places.apart(np.arange(len(self.values)), self.stride, len(self.values))
-        return (self.values[places.rows, column] - plan.centre(self.values, places, self.shift)) >> self.shift
+        left = self.values[places.rows, column] - plan.centre(self.values, places, self.shift)
+        return np.asarray(left >> self.shift)
 
     def centre(self, column: int, sources: tuple[Source, ...]) -> tuple[tuple[tuple[Source, int], ...], int]:
         """Return factors and offset of the centre that leaves least."""
@@ -202,7 +223,7 @@ def _robust(design: Array, aim: Array) -> Array:
         factors = np.linalg.lstsq(design * root, aim * root[:, 0], rcond=1e-9)[0]
         left = np.abs(aim - design @ factors)
         weights = 1 / np.maximum(left, max(0.5, 0.05 * float(np.median(left))))
-    return np.clip(factors, -64, 64)
+    return np.asarray(np.clip(factors, -64, 64))
 
 
 def _told(values: Array, places: Places, lags: int) -> Array:
@@ -234,7 +255,7 @@ def _shared(sources: Array, aims: Array) -> Array:
     bits = _entropy(left[:, :, 0], n).sum(1)[:, None] + _entropy(right[0], n).sum(1)[None]
     bits = bits - _entropy(joint, n).sum((1, 3))
     cells = (joint > 0).sum((1, 3)) - (left[:, :, 0] > 0).sum(1)[:, None] - (right[0] > 0).sum(1)[None] + 1
-    return np.maximum(bits - cells / (2 * n * np.log(2)), 0)
+    return np.asarray(np.maximum(bits - cells / (2 * n * np.log(2)), 0))
 
 
 def _flags(levels: Array) -> Array:

@@ -131,6 +131,6 @@ def growing(count: int, seen: int, least: int = 16, most: int = 4096) -> Iterato
     """Yield slices that cut `count` rows into parts that grow with what has been seen before them."""
     start = 0
     while start < count:
-        end = min(start + min(max(least, seen + start), most), count)
+        end = min(start + min(max(least, (seen + start) // 2), most), count)
         yield slice(start, end)
         start = end

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from refold.codec._bins import Bins
 from refold.codec._bits import BitReader, BitWriter, Coder
-from refold.codec._column_choices import chosen_plans
+from refold.codec._column_choices import chosen_plans, period_of
 from refold.codec._column_plans import Places, Plan, code_plans, growing
 from refold.codec._matches import KINDS, Matches
-from refold.codec._mixing import Gains, Mixer, choose, gates_of, log2_of, weights_of
+from refold.codec._mixing import Gains, Mixer, Record, choose, gates_of, log2_of, weights_of
+from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
 
@@ -24,7 +25,9 @@ _GROUPS = 3  # rows 1, 2 and more apart
 _SOURCES = 3
 _SCORES = 32  # how well a copy did so far
 _SIGNED = 17
-_MIDDLE = 1 << 62
+_LEVEL = _LEVELS + 1
+_DIRECT_CONTEXTS = (_LEVEL, _LEVEL * 8, _LEVEL**2, _LEVEL**2, _LEVEL**2 * 16, 64)
+_CONTEXTS = (_SIGNED**2, _SIGNED**2, _LEVEL * 8 + 8, _LEVEL * 8, 64, 17 * 17)
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,25 @@ class PlainColumns:
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether arrays of this shape can be coded."""
-        return len(shape) == 2 and 0 < shape[1] <= _WIDEST
+        return len(shape) == 2 and 0 < shape[1] <= _WIDEST and shift == 0
 
     def code(self, coder: Coder, known: Array, shift: int, true: Array | None = None) -> Array:
         """Write or read numbers (n, columns), see the room's other ways."""
         if not known.any():
             return np.zeros(known.shape, np.int64)
         plans = None if true is None else chosen_plans(known, shift, true)
-        return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift).code(coder, true)
+        period = _code_period(coder, None if true is None else np.where(known, true, 0))
+        return _Table.of(_code_groups(coder, known.shape[1], plans), known, shift, period).code(coder, true)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LearnedColumns:
     """With examples (n, columns) int64, which are coded before the block and from which all counts start."""
 
     examples: Array
     shift: int = 0
     data: bytes = b""
-    _ready: "list[_Table]" = field(default_factory=list, compare=False, repr=False)
+    _ready: "list[_Table]" = field(default_factory=list, repr=False)
 
     def applies(self, shape: tuple[int, ...], shift: int) -> bool:
         """Return whether arrays of this shape can be coded."""
@@ -83,11 +87,17 @@ class LearnedColumns:
 def _learned(coder: Any, shape: tuple[int, int], shift: int, examples: Array | None) -> LearnedColumns:
     """Write or read examples and keep what was counted."""
     known = np.ones(shape, bool)
-    true = None if examples is None else examples.astype(np.float64)
-    plans = None if true is None else chosen_plans(known, shift, true, open_=True)
-    table = _Table.of(_code_groups(coder, shape[1], plans), known, shift)
-    found = table.code(coder, true)
+    plans = None if examples is None else chosen_plans(known, shift, examples, open_=True)
+    period = _code_period(coder, examples)
+    table = _Table.of(_code_groups(coder, shape[1], plans), known, shift, period)
+    found = table.code(coder, examples)
     return LearnedColumns(found, shift, coder.to_bytes() if coder.writes else b"", [table])
+
+
+def _code_period(coder: Coder, true: Array | None) -> int:
+    """Write or read after how many columns others of the same kind come."""
+    period = None if true is None else np.array([period_of(true)])
+    return int(coder.draw(1, 11, period)[0])
 
 
 def _code_groups(coder: Coder, columns: int, plans: list[list[Plan]] | None) -> list[list[Plan]]:
@@ -143,11 +153,13 @@ class _Table:
     matches: Matches
     gains: Gains
     edges: list[Array]
+    record: Record
+    others: Counts  # of numbers without a symbol
     ranked: int = 0
     age: int = 0  # how often ranks were made afresh
 
     @staticmethod
-    def of(plans: list[list[Plan]], known: Array, shift: int) -> "_Table":
+    def of(plans: list[list[Plan]], known: Array, shift: int, period: int) -> "_Table":
         values = np.zeros(known.shape, np.int64)
         return _Table(
             [_Group.of(group) for group in plans],
@@ -157,9 +169,11 @@ class _Table:
             known,
             shift,
             0,
-            Matches.of(values, shift),
+            Matches.of(values, shift, period),
             Gains.fresh((_SOURCES + KINDS) * _SCORES),
             [np.zeros(0, np.int64)] * known.shape[1],
+            Record.fresh((_SOURCES + KINDS) * _SCORES),
+            Counts.empty(1),
         )
 
     def before(self, known: Array) -> "_Table":
@@ -177,12 +191,16 @@ class _Table:
             self.matches.before(values),
             self.gains.copy(),
             self.edges,
+            self.record.copy(),
+            self.others.copy(),
             self.ranked,
             self.age,
         )
 
     def code(self, coder: Coder, true: Array | None) -> Array:
         """Write or read the block."""
+        if true is not None:
+            true = np.where(self.known[self.first :], true, 0)
         for number, places in self.parts():
             group = self.groups[number]
             self.rank()
@@ -196,7 +214,7 @@ class _Table:
         """Yield the group and the rows of each part, in the order in which they are coded."""
         end = len(self.values)
         if len(self.groups) == 1:
-            for part in growing(end - self.first, self.first):
+            for part in growing(end - self.first, 0):
                 yield 0, Places.apart(np.arange(self.first, end)[part], 0, end)
             return
         yield 2, Places.apart(np.array([self.first]), 0, end)
@@ -204,7 +222,7 @@ class _Table:
         while stride:
             number = {1: 0, 2: 1}.get(stride, 2)
             rows = np.arange(self.first + stride, end, 2 * stride)
-            for part in growing(len(rows), len(self.groups[number].seen.rows), 32):
+            for part in growing(len(rows), 0 if self.first else len(self.groups[number].seen.rows)):
                 yield number, Places.apart(rows[part], stride, end, self.first)
             stride //= 2
 
@@ -250,8 +268,11 @@ class _Column:
         known = table.known[places.rows, column]
         steps = None if wanted is None else self.steps(wanted, centre)
         symbols = None if steps is None else self.symbols(steps, centre)
-        alone = self.count < 2
-        symbols = np.zeros(len(centre), np.int64) if alone else self.chosen(coder, centre, known, symbols)
+        if self.count > 1:
+            symbols = self.chosen(coder, centre, known, symbols)
+        else:
+            symbols = np.zeros(len(centre), np.int64)
+            table.matches.find(places.rows, column)  # which must look at every column
         found = np.where(known, self.numbers(coder, symbols, known, centre, steps), centre)
         table.values[places.rows, column] = found
         table.left[places.rows, column] = np.minimum(_bits_of((found - centre) >> (table.shift + self.plan.width)), 7)
@@ -270,11 +291,10 @@ class _Column:
 
     def steps(self, wanted: Array, centre: Array) -> Array:
         """Return how many steps wanted numbers (n,) are away: from the centre, or from 0 in a direct plan."""
-        near = np.nan_to_num(wanted)
         if self.table.shift == 0:
-            whole = near.astype(np.int64)
+            whole = wanted.astype(np.int64)
             return whole if self.plan.direct else whole - centre
-        return np.asarray(np.rint((near - centre) / (1 << self.table.shift)), np.int64)
+        return np.asarray(np.rint((wanted - centre) / (1 << self.table.shift)), np.int64)
 
     def symbols(self, steps: Array, centre: Array) -> Array:
         """Return the symbols (n,) of steps."""
@@ -292,13 +312,14 @@ class _Column:
         at = np.flatnonzero(known & (symbols < own))
         found[at] = self.bins.code_within(coder, symbols[at], None if steps is None else steps[at])
         at = np.flatnonzero(known & (symbols == self.other))
-        found[at] = coder.draw(len(at), 63, None if steps is None else steps[at] + _MIDDLE) - _MIDDLE
+        contexts = np.zeros(len(at), np.int64)
+        found[at] = code_numbers(coder, contexts, self.table.others, None if steps is None else steps[at])
         if self.plan.direct:
             return found
         found = centre + (found << self.table.shift)
         special = (symbols >= own) & (symbols < self.other)
         found[special] = np.array((*self.plan.special, 0), np.int64)[symbols[special] - own]
-        return found
+        return np.asarray(found)
 
     def chosen(self, coder: Coder, centre: Array, known: Array, symbols: Array | None) -> Array:
         """Write or read symbols (n,); learn from them."""
@@ -307,17 +328,29 @@ class _Column:
         opinions = self.opinions(memory, contexts)
         copies = self.copies(centre)
         gains = np.rint(self.table.gains.gains + memory.gains.gains).astype(np.int32)[copies.scores] * copies.there
-        gates = gates_of(gains.max(0) if len(gains) else np.zeros(len(centre), np.int32))
+        gates = gates_of(gains.max(0, initial=0))
         opinion = memory.mixer.mixed(opinions, gates)
         rows = np.arange(len(centre))
         for gain, symbol in zip(gains, copies.symbols, strict=True):
             opinion[rows, symbol] += gain
         weights = weights_of(opinion)
+        plain = weights
+        if len(gains):
+            best = gains.argmax(0)
+            able = np.flatnonzero(gains[best, rows] > 0)
+            expected = copies.symbols[best, rows][able]
+            cells, corrected = self.table.record.corrected(copies.scores[best, rows][able], weights[able], expected)
+            weights = weights.copy()
+            weights[able] = corrected
         if known.all():
             found = choose(coder, weights, symbols)
         else:
             found = np.zeros(len(centre), np.int64)
             found[known] = choose(coder, weights[known], None if symbols is None else symbols[known])
+        if len(gains):
+            fits = known[able]
+            self.table.record.learn(cells[fits], (found[able] == expected)[fits])
+        weights = plain
         at = np.flatnonzero(known)
         self.learn(memory, contexts[:, at], opinions[:, at], gates[at], weights[at], found[at])
         self.learn_copies(memory, copies, weights, found, known)
@@ -349,17 +382,26 @@ class _Column:
         first = np.bincount(memory.symbols, minlength=count) * _SEEN + self.prior()
         opinion = log2_of(first)
         part = np.maximum(first * _PRIOR // first.sum(), 1)
-        offsets, size = self.offsets()
-        cells = (memory.contexts + offsets) * count + memory.symbols
-        table = np.bincount(cells.reshape(-1), minlength=size * count)
+        table, slots = self.counted(memory, contexts)
         came = np.flatnonzero(table)
-        extra = np.zeros(size * count, np.int32)
+        extra = np.zeros(len(table), np.int32)
         usual = part[came % count]
         extra[came] = log2_of(table[came] * _PRIOR + usual) - log2_of(usual)
         opinions = np.empty((len(contexts) + 1, contexts.shape[1], count), np.int32)
         opinions[0] = opinion - opinion.max()
-        np.take(extra.reshape(size, count), contexts + offsets, 0, out=opinions[1:], mode="clip")
+        np.take(extra.reshape(-1, count), slots, 0, out=opinions[1:], mode="clip")
         return opinions
+
+    def counted(self, memory: _Memory, contexts: Array) -> tuple[Array, Array]:
+        """Return what came in these contexts (m, n), as a table's cells, and the rows of the table (m, n)."""
+        slots = np.full(self.size, -1, np.int32)
+        present = np.zeros(self.size, bool)
+        present[contexts] = True
+        slots[present] = np.arange(present.sum(), dtype=np.int32)
+        past = slots[memory.contexts]
+        at = past >= 0
+        cells = past[at].astype(np.int64) * self.count + np.broadcast_to(memory.symbols, past.shape)[at]
+        return np.bincount(cells, minlength=int(present.sum()) * self.count), slots[contexts]
 
     def prior(self) -> Array:
         """Return what symbols weigh before any came."""
@@ -384,8 +426,9 @@ class _Column:
         which, rows = np.nonzero(copies.there & known)
         symbols, scores = copies.symbols[which, rows], copies.scores[which, rows]
         chances = weights[rows, symbols].astype(np.int64) * 65536 // weights.sum(1)[rows]
+        same = (copies.symbols[:, rows] == symbols) & copies.there[:, rows]
         for gains in (self.table.gains, memory.gains):
-            gains.learn(scores, found[rows] == symbols, chances)
+            gains.learn(scores, found[rows] == symbols, chances, np.maximum(same.sum(0), 1))
 
     def copies(self, centre: Array) -> _Copies:
         """Return numbers that may come again."""
@@ -414,15 +457,15 @@ class _Column:
                 agreeing += there == table.values[places.rows, self.column - back]
         return agreeing
 
-    def offsets(self) -> tuple[Array, int]:
-        """Return where the contexts of each opinion start (m, 1), and where they end."""
-        level = _LEVELS + 1
-        if self.plan.direct:
-            sizes = [level, level * 8, level * level, level * level, level * level * 16, 64]
-        else:
-            sizes = [_SIGNED**2, _SIGNED**2, level * 8 + 8, level * 8, 64, 17 * 17]
-        ends = np.cumsum(sizes)
-        return np.asarray((ends - sizes)[:, None]), int(ends[-1])
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many contexts opinions have."""
+        return _DIRECT_CONTEXTS if self.plan.direct else _CONTEXTS
+
+    @property
+    def size(self) -> int:
+        """How many contexts there are."""
+        return sum(self.sizes)
 
     def contexts(self, places: Places, centre: Array) -> Array:
         """Return contexts (m, n) of each opinion but the first."""
@@ -442,7 +485,7 @@ class _Column:
                 (level * 33 + first) * 16 + (second >> 1) % 16,
                 one * 8 + two,
             ]
-            return np.stack(found)
+            return self.stacked(found)
         apart = [_signed((table.values[places.of(s)] - centre) >> table.shift + plan.width) for s in plan.sources]
         near, next_, last = (*apart, none, none, none)[:3]
         found = [
@@ -453,7 +496,12 @@ class _Column:
             one * 8 + two,
             (third >> 1) * 17 + (second >> 1),
         ]
-        return np.stack(found)
+        return self.stacked(found)
+
+    def stacked(self, contexts: list[Array]) -> Array:
+        """Return contexts of all opinions, one after the other, (m, n)."""
+        ends = np.cumsum(self.sizes)
+        return np.asarray(np.stack(contexts) + (ends - self.sizes)[:, None], np.int32)
 
 
 def _bits_of(numbers: Array) -> Array:

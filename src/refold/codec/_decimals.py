@@ -1,7 +1,8 @@
 """Numbers of every dtype as whole numbers and back, bit for bit; few digits make small whole numbers.
 
-What was typed, measured or scaled has few digits although its bits look random: 0.469770005467 is 469770005467 /
-10**12 in float64. The way back from such a whole number is one division, which IEEE rounds the same everywhere.
+What was typed, measured or scaled has few digits although its bits look random: 0.469770005467 is
+469770005467 / 10**12 in float64. The way back from such a whole number is one division, which IEEE rounds the same
+everywhere.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ _HALF = 1 << 32
 
 @dataclass(frozen=True)
 class _Part:
-    """Numbers of one kind: `first` and `second` say which; `others` (k,) are orders of numbers that do not fit."""
+    """Numbers of a kind: `first` and `second` say which; `others` (k,) are orders of values that do not fit."""
 
     kind: int
     first: int
@@ -337,7 +338,7 @@ def _from_digits(part: _Part, values: Array) -> Array:
 def _times_power(size: Array, power: Array) -> Array:
     tens = np.array([10.0**k for k in range(_POWERS + 1)])
     up, down = tens[np.clip(power, 0, _POWERS)], tens[np.clip(-power, 0, _POWERS)]
-    return np.rint(np.where(power >= 0, size * up, size / down))
+    return np.asarray(np.rint(np.where(power >= 0, size * up, size / down)))
 
 
 def _to_digits(part: _Part, numbers: Array, dtype: np.dtype[Any]) -> Array:

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 _MOST_COUNTED = 1 << 14
 _TRUST_PRIOR, _TRUST_GRADE = 6, 10  # decisions that what is known before is worth
-_MANY = 4096  # decisions; for fewer, the table of all chances is not made
+_MANY = 4096  # decisions; fewer are counted one by one
 _EXPONENTIAL = 1.0157477085866857  # e to the power of 1/64
 _LEAST_TAIL = 1e-290
 
@@ -48,7 +48,7 @@ class GradedCounts:
 
     def chances(self, cells: Array) -> Array:
         """Return the chance (n,) in 65536 of true in cells (n,)."""
-        if len(cells) < _MANY:
+        if 2 * len(cells) < self.seen.shape[1]:
             return self._chances_of(cells)
         if self._table is None:
             self._table = self._chances_of(np.arange(self.seen.shape[1]))

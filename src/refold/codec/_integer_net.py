@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 _MOST_WEIGHT, MOST_ACTIVE = 127, 255
 _EXACT = 1 << 24
+_DIGITS = 12  # binary ones, of a scale
 _AT_ONCE = 16_384  # rows: what fits into the processor's cache
 
 
@@ -75,26 +76,41 @@ class IntegerNet:
         head = np.array([self.most, *sizes], "<i4")
         writer = BitWriter()
         for layer in self.layers:
-            code_weights(writer, layer.weight.shape, layer.weight)
-        rest = b"".join(
-            layer.bias.astype("<i4").tobytes() + layer.scale.astype("<f4").tobytes() for layer in self.layers
-        )
-        return len(head).to_bytes(2, "little") + head.tobytes() + rest + writer.to_bytes()
+            _code_layer(writer, layer.weight.shape, layer)
+        return len(head).to_bytes(2, "little") + head.tobytes() + writer.to_bytes()
 
     @staticmethod
     def from_bytes(data: bytes) -> "IntegerNet":
         """Return the network that `to_bytes` gave; ValueError if there is less than one."""
         end = 2 + 4 * int.from_bytes(data[:2], "little")
         most, *sizes = np.frombuffer(data[2:end], "<i4").tolist()
-        layers_end = end + 8 * sum(sizes[1:])
-        reader = BitReader(data[layers_end:])
-        layers = []
-        for inner, outer in pairwise(sizes):
-            bias, scale = data[end : end + 4 * outer], data[end + 4 * outer : end + 8 * outer]
-            end += 8 * outer
-            weight = code_weights(reader, (inner, outer))
-            layers.append(IntegerLayer(weight, np.frombuffer(bias, "<i4"), np.frombuffer(scale, "<f4")))
-        return IntegerNet(tuple(layers), most)
+        reader = BitReader(data[end:])
+        return IntegerNet(tuple(_code_layer(reader, shape) for shape in pairwise(sizes)), most)
+
+
+def _code_layer(coder: Coder, shape: tuple[int, ...], layer: IntegerLayer | None = None) -> IntegerLayer:
+    """Write or read a layer; scales as mantissas of 24 bits and exponents."""
+    mantissa, exponent = (None, None) if layer is None else np.frexp(layer.scale)
+    whole = None if mantissa is None else np.ldexp(mantissa, 24).astype(np.int64)
+    bias = _code_even(coder, shape[1], None if layer is None else layer.bias.astype(np.int64))
+    scale = np.ldexp(
+        _code_even(coder, shape[1], whole).astype(np.float32), _code_even(coder, shape[1], exponent) - 24
+    )
+    weight = code_weights(coder, shape, None if layer is None else layer.weight)
+    return IntegerLayer(weight, bias.astype(np.int32), scale.astype(np.float32))
+
+
+def _code_even(coder: Coder, count: int, numbers: Array | None = None) -> Array:
+    """Write or read whole numbers (n,) that are alike in size, all with as many bits as their range needs."""
+    told = None
+    if numbers is not None:
+        above = numbers.astype(np.int64) - numbers.min(initial=0)
+        joined = int(np.bitwise_or.reduce(above))
+        zeros = (joined & -joined).bit_length() - 1 if joined else 0
+        told = np.array([numbers.min(initial=0), zeros, joined.bit_length() - zeros])
+    least, zeros, width = code_numbers(coder, np.zeros(3, np.int64), Counts.empty(1), told).tolist()
+    drawn = coder.draw(count, width, None if numbers is None else above >> zeros)
+    return np.asarray((drawn << zeros) + least)
 
 
 def code_weights(coder: Coder, shape: tuple[int, ...], weight: Array | None = None) -> Array:
@@ -150,8 +166,14 @@ def _rounded(weight: Array, bias: Array, limit: int, most: int, ratio: float) ->
     fine = np.minimum(limit / largest, 0.99 * _EXACT / np.maximum(reach, 1e-12))
     whole = np.rint(weight * fine)
     return IntegerLayer(
-        whole.astype(np.int8), np.rint(bias * fine).astype(np.int32), (ratio / fine).astype(np.float32)
+        whole.astype(np.int8), np.rint(bias * fine).astype(np.int32), _short(ratio / fine).astype(np.float32)
     )
+
+
+def _short(numbers: Array) -> Array:
+    """Return numbers with few digits, which take fewer bytes."""
+    mantissa, exponent = np.frexp(numbers)
+    return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, _DIGITS)), exponent - _DIGITS))
 
 
 def _ready(layer: IntegerLayer) -> tuple[Array, Array, Array]:

@@ -6,7 +6,7 @@ effective scientific error-bounded lossy compression with auto-tuned multi-compo
 differs by from its prediction is coded in the context of what its neighbours differed by.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold.codec._bits import BitWriter, Coder
+from refold.codec._differences import MOST_DIFFERENCE, choices, close_shape, differences, undone
 from refold.codec._grades import GradedCounts, geometric_chances
-from refold.codec._lattice_stages import FirstAxis, Stage, stages
+from refold.codec._lattice_stages import LEADS, Stage, stages
 from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
@@ -25,7 +26,7 @@ _LEVELS = 3  # that have counts of their own: the finest, the next, the others
 _FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 15
 _FEW = 12  # places; stages of fewer take the mean of all curves
 _TRIED = 1 << 16  # values that a plan is tried on
-_WIDTH = 2  # bits of each part of a plan
+_WIDTHS = (3, 2)  # bits of the parts of a plan
 _GRADES, _SMALLEST, _HALF_POWER = 26, 1 / 128, 1.4142135623730951  # expected sizes, two in each power of two
 UNIT, _TABLE = 64, 1 << 12  # parts in which expected sizes are given, and the most
 
@@ -34,8 +35,9 @@ UNIT, _TABLE = 64, 1 << 12  # parts in which expected sizes are given, and the m
 class Plan:
     """How a field is visited, and how much finer coarse levels are kept."""
 
-    first: FirstAxis = FirstAxis.WITH
+    lead: int = LEADS.index(0)
     tightness: int = 1
+    along: int | None = None  # which of `choices`, if differences are taken in place of curves
 
     def step(self, shift: int, level: int) -> int:
         """Return the step of a level, at most ``2**shift``."""
@@ -76,28 +78,81 @@ class LatticeWay:
         if not known.any():
             return np.zeros(known.shape, np.int64)
         if known.ndim == 0:
-            return self.code(coder, known[None], shift, None if true is None else true[None])[0]
+            return self.code(coder, known[None], shift, None if true is None else true[None]).reshape(())
         if true is not None:
             true = np.where(known, true, 0)
         plan = _code_plan(coder, None if true is None else _best_plan(known, shift, true))
+        return _coded(coder, known, shift, plan, true)
+
+
+def _coded(coder: Coder, known: Array, shift: int, plan: Plan, true: Array | None) -> Array:
+    if plan.along is None:
         return _Pass(coder, known, shift, plan, true).run()
+    shape, found = close_shape(known), np.zeros(known.shape, np.int64)
+    axes = choices(len(shape))[plan.along]
+    numbers = None if true is None else _rounded(known, shift, true, shape, axes).astype(np.float64)
+    inner = _Pass(coder, np.ones(shape, bool), 0, plan, numbers).run()
+    found[known] = undone(inner, axes).reshape(-1) << shift
+    return found
+
+
+def _rounded(known: Array, shift: int, true: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    return differences(np.rint(true[known] / (1 << shift)).astype(np.int64).reshape(shape), axes)
 
 
 def _code_plan(coder: Coder, plan: Plan | None) -> Plan:
-    said = None if plan is None else np.array([plan.first, plan.tightness])
-    first, tightness = coder.draw(2, _WIDTH, said)
-    return Plan(FirstAxis(min(int(first), 2)), int(tightness))
+    """Write or read a plan: whether it takes differences, then how it goes on."""
+
+    def code(width: int, number: int | None) -> int:
+        return int(coder.draw(1, width, None if plan is None else np.array([number]))[0])
+
+    if code(1, None if plan is None else int(plan.along is not None)):
+        return Plan(along=code(2, plan.along if plan else None))
+    lead = code(_WIDTHS[0], plan.lead if plan else None)
+    return Plan(lead, code(_WIDTHS[1], plan.tightness if plan else None))
 
 
 def _best_plan(known: Array, shift: int, true: Array) -> Plan:
+    """Try plans on a part of the field, one after the other in the direction that pays."""
     part = _middle(known.shape)
-    known, true = known[part], true[part]
-    if not known.any():
+    small, some = known[part], true[part]
+    if not small.any():
         return Plan()
-    orders = list(FirstAxis) if known.ndim > 1 else [FirstAxis.WITH]
-    first = min(orders, key=lambda order: _cost(Plan(order), known, shift, true))
-    tight = range(len(_TIGHTNESS)) if shift else [0]
-    return min((Plan(first, number) for number in tight), key=lambda plan: _cost(plan, known, shift, true))
+    costs: dict[Plan, int] = {}
+
+    def cost(plan: Plan) -> int:
+        if plan not in costs:
+            writer = BitWriter()
+            _coded(writer, small, shift, plan, some)
+            costs[plan] = len(writer.to_bytes())
+        return costs[plan]
+
+    plan = Plan()
+    if small.ndim > 1:
+        plan = _climbed(cost, [Plan(number, plan.tightness) for number in range(len(LEADS))], plan)
+    if shift:
+        plan = _climbed(cost, [Plan(plan.lead, number) for number in range(len(_TIGHTNESS))], plan)
+    other = _best_differences(known, small, shift, true, some)
+    return plan if other is None or cost(plan) <= cost(other) else other
+
+
+def _best_differences(known: Array, small: Array, shift: int, true: Array, some: Array) -> Plan | None:
+    """Return the axes along which differences are smallest, if those of the whole field are not too large."""
+    if np.abs(true).max() * 2 ** min(known.ndim, 4) >= MOST_DIFFERENCE << shift:
+        return None
+    shape = close_shape(small)
+    kinds = choices(len(shape))
+    sizes = [np.log2(1 + np.abs(_rounded(small, shift, some, shape, axes))).sum() for axes in kinds]
+    return Plan(along=int(np.argmin(sizes)))
+
+
+def _climbed(cost: Callable[[Plan], int], plans: list[Plan], start: Plan) -> Plan:
+    """Return the first plan beside which none is cheaper."""
+    at = plans.index(start)
+    for move in (1, -1):
+        while 0 <= at + move < len(plans) and cost(plans[at + move]) < cost(plans[at]):
+            at += move
+    return plans[at]
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -109,12 +164,6 @@ def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(
         slice((size - kept) // 2, (size - kept) // 2 + kept) for size, kept in zip(shape, sizes, strict=True)
     )
-
-
-def _cost(plan: Plan, known: Array, shift: int, true: Array) -> int:
-    writer = BitWriter()
-    _Pass(writer, known, shift, plan, true).run()
-    return len(writer.to_bytes())
 
 
 class _Pass:
@@ -132,7 +181,7 @@ class _Pass:
     def run(self) -> Array:
         """Return the field."""
         self._start()
-        for stage in stages(self.known.shape, self.plan.first):
+        for stage in stages(self.known.shape, LEADS[self.plan.lead]):
             self._visit(stage)
         return np.where(self.known, self.field, 0)
 
@@ -154,7 +203,7 @@ class _Pass:
         lines = [_Line.of(self, stage, axis) for axis in stage.axes]
         step = self.plan.step(self.shift, stage.level)
         true = None if self.true is None else self.true[stage.places]
-        centre = self._centre(lines, step, true)
+        centre = self._centre(lines, step, true) if self.plan.along is None else np.zeros_like(lines[0].near)
         known = self.known[stage.places]
         numbers = None if true is None else np.rint((true - centre) / step).astype(np.int64)
         found = self._code_stage(stage, lines, known, step, numbers)
@@ -182,7 +231,7 @@ class _Pass:
         """Code every second place, then the others, which then have neighbours on all sides."""
         found = np.zeros(known.shape, np.int64)
         level = min(stage.level, _LEVELS - 1)
-        before = _expected(lines, self.shift, step)
+        before = _expected(lines, step, curved=self.plan.along is None)
         odd = _odd(known.shape)
         for turn in range(2):
             at = np.flatnonzero(known & (odd == turn))
@@ -235,21 +284,20 @@ class _Line:
         if (partial := self.known != 15).any():
             at = np.flatnonzero(np.broadcast_to(partial, expected.shape))
             weights = (_CUBIC if cubic else _LINEAR)[np.broadcast_to(self.known, expected.shape).reshape(-1)[at]]
-            expected.reshape(-1)[at] = sum(
-                weights[:, number] * value.reshape(-1)[at] for number, value in enumerate(self.values)
-            )
+            values = np.stack([value.reshape(-1)[at] for value in self.values], 1)
+            expected.reshape(-1)[at] = (weights * values).sum(1)
         return expected
 
     def bend(self) -> Array:
         """Return how far the curves are apart, times 16."""
-        bend = np.abs(self.near - self.far)
+        bend: Array = np.abs(self.near - self.far)
         if (partial := self.known != 15).any():
             bend[np.broadcast_to(partial, bend.shape)] = 0
         return bend
 
 
 def _four(values: Array, axis: int, count: int, *, fill: bool = False) -> tuple[Array, Array, Array, Array]:
-    """Return the neighbours of `count` places along an axis: two on the left, two on the right, 0 for none."""
+    """Return the neighbours of `count` places along an axis, two on either side; beyond the ends, 0 or as there."""
     shape = list(values.shape)
     shape[axis] = count + 3
     padded = np.zeros(shape, values.dtype)
@@ -279,28 +327,29 @@ def _joined(lines: list[_Line], option: int) -> Array:
         line = lines[option // 2]
         expected, weights = line.curve(option % 2 == 0), _WEIGHT[line.known]
         if len(lines) == 1 or weights.all():
-            return (expected + 8) >> 4
+            return np.asarray((expected + 8) >> 4)
         return np.where(weights > 0, (expected + 8) >> 4, _joined(lines, 2 * len(lines) + option % 2))
-    cubic = option % 2 == 0
-    curves, weights = [line.curve(cubic) for line in lines], [_WEIGHT[line.known] for line in lines]
-    if all((weight == 4).all() for weight in weights):
+    curves = [line.curve(option % 2 == 0) for line in lines]
+    shares = [_WEIGHT[line.known] for line in lines]
+    if all((share == 4).all() for share in shares):
         total = 16 * len(lines)
-        return (sum(curves) + total // 2) // total  # type: ignore[operator,no-any-return]
-    total = sum(weights)
-    none = total == 0
-    total = np.where(none, len(lines), total)
-    summed = sum(np.where(none, 1, weight) * curve for weight, curve in zip(weights, curves, strict=True))
-    return np.asarray((summed + 8 * total) // (16 * total))
+        return np.asarray((sum(curves) + total // 2) // total)
+    parts = np.asarray(sum(shares))
+    none = parts == 0
+    parts = np.where(none, len(lines), parts)
+    summed = sum(np.where(none, 1, share) * curve for share, curve in zip(shares, curves, strict=True))
+    return np.asarray((summed + 8 * parts) // (16 * parts))
 
 
-def _expected(lines: list[_Line], shift: int, step: int) -> Array:
-    """Return the size expected of numbers, in parts of `UNIT`, from sizes beside and from how curved lines are."""
-    sizes = sum(line.sizes for line in lines) // (2 * len(lines))
+def _expected(lines: list[_Line], step: int, *, curved: bool) -> Array:
+    """Return expected sizes, in parts of `UNIT`, from sizes beside and from how far lines are from straight."""
+    expected = np.asarray(sum(line.sizes for line in lines) // (2 * len(lines)) * (UNIT // 16), np.int64)
+    if not curved:
+        return expected
     bend = lines[0].bend()
     for line in lines[1:]:
         bend = np.minimum(bend, line.bend())
-    curved = np.minimum(bend, step << 12) // max(1, step)
-    return np.asarray(sizes * (UNIT // 16) // 2 + curved, np.int64)
+    return np.asarray(expected // 2 + np.minimum(bend, step << 12) // step)
 
 
 def _odd(shape: tuple[int, ...]) -> Array:
@@ -338,8 +387,8 @@ _LINEAR = _weights_of(
 )
 _CUBIC = _LINEAR.copy()
 for _which, _four_weights in {
-    15: (-1, 9, 9, -1), 7: (-2, 12, 6, 0), 14: (0, 6, 12, -2), 3: (-8, 24, 0, 0),
-    12: (0, 0, 24, -8), 11: (-4, 16, 0, 4), 13: (4, 0, 16, -4),
+    15: (-1, 9, 9, -1), 7: (-2, 12, 6, 0), 14: (0, 6, 12, -2), 3: (-8, 24, 0, 0), 12: (0, 0, 24, -8),
+    11: (-4, 16, 0, 4), 13: (4, 0, 16, -4),
 }.items():  # fmt: skip
     _CUBIC[_which] = _four_weights
 _WEIGHT = np.array([4 if which & 6 == 6 else 1 if which else 0 for which in range(16)])
@@ -353,7 +402,7 @@ def _grades_of(expected: Array) -> Array:
 def _table_of_grades() -> Array:
     sizes = np.maximum(np.arange(_TABLE), 0.25) / UNIT
     mantissas, exponents = np.frexp(sizes / _SMALLEST)
-    return np.clip(2 * exponents - 2 + (mantissas > 0.5 * _HALF_POWER), 0, _GRADES - 1)
+    return np.asarray(np.clip(2 * exponents - 2 + (mantissas > 0.5 * _HALF_POWER), 0, _GRADES - 1))
 
 
 _GRADE_OF = _table_of_grades()

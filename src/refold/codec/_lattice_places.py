@@ -256,4 +256,4 @@ def _base_elsewhere(base: Array, values: Array, known: Array, pasts: list[_Past 
 def logarithm(ratios: Array) -> Array:
     """Return nearly the logarithm to base 2, times 64, of floats above 0: whole numbers that all machines find."""
     mantissas, exponents = np.frexp(ratios)
-    return np.rint(64 * (exponents - 2 + 2 * mantissas))
+    return np.asarray(np.rint(64 * (exponents - 2 + 2 * mantissas)))

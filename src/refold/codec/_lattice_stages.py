@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import combinations
 from typing import Any
 
@@ -11,12 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-class FirstAxis(IntEnum):
-    """When the first axis is refined: with the others, before them, or after them."""
-
-    WITH = 0
-    BEFORE = 1
-    AFTER = 2
+LEADS = (-20, -2, -1, 0, 1, 2, 3, 20)  # by how many halvings the first axis may be ahead of the others
 
 
 @dataclass(frozen=True)
@@ -38,9 +32,12 @@ def coarsest(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 << max(0, (size - 1).bit_length()) for size in shape)
 
 
-def stages(shape: tuple[int, ...], first: FirstAxis) -> Iterator[Stage]:
-    """Yield the stages after the place (0, 0, ...), until all places of a grid are visited."""
-    steps = list(_strides(shape, first))
+def stages(shape: tuple[int, ...], lead: int) -> Iterator[Stage]:
+    """Yield the stages after the place (0, 0, ...), until all places of a grid are visited.
+
+    The first axis is refined `lead` halvings before the others; if that is negative, after them.
+    """
+    steps = list(_strides(shape, lead))
     for number, (old, new) in enumerate(steps):
         halved = [axis for axis in range(len(shape)) if new[axis] < old[axis] and new[axis] < shape[axis]]
         for count in range(1, len(halved) + 1):
@@ -52,15 +49,12 @@ def stages(shape: tuple[int, ...], first: FirstAxis) -> Iterator[Stage]:
                 yield Stage(places, axes, len(steps) - 1 - number)
 
 
-def _strides(shape: tuple[int, ...], first: FirstAxis) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _strides(shape: tuple[int, ...], lead: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yield strides before and after each step."""
     now = coarsest(shape)
-    rest, one = (False, *(True,) * (len(shape) - 1)), (True, *(False,) * (len(shape) - 1))
-    turns = {FirstAxis.WITH: [(True,) * len(shape)], FirstAxis.BEFORE: [one, rest], FirstAxis.AFTER: [rest, one]}
-    for turn in turns[first]:
-        while (largest := max((stride for stride, may in zip(now, turn, strict=True) if may), default=1)) > 1:
-            new = tuple(
-                stride // 2 if may and stride == largest else stride for stride, may in zip(now, turn, strict=True)
-            )
-            yield now, new
-            now = new
+    ahead = (max(lead, 0), *(max(-lead, 0),) * (len(shape) - 1))
+    while max(now) > 1:
+        urgent = [stride << more if stride > 1 else 0 for stride, more in zip(now, ahead, strict=True)]
+        new = tuple(stride // 2 if urge == max(urgent) else stride for stride, urge in zip(now, urgent, strict=True))
+        yield now, new
+        now = new

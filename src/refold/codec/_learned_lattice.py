@@ -6,15 +6,26 @@ the expected value differs from a linear form of the differences around, and how
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refold.codec._bits import Coder
+from refold.codec._bits import BitReader, BitWriter, Coder
 from refold.codec._grades import GradedCounts, logistic_chances
-from refold.codec._integer_net import IntegerNet
-from refold.codec._lattice_places import DIFFERENCES, Layout, Sight, Slice, StagePlaces, logarithm, look
+from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights
+from refold.codec._lattice_places import (
+    DIFFERENCES,
+    INPUTS,
+    MOST_INPUT,
+    Layout,
+    Sight,
+    Slice,
+    StagePlaces,
+    logarithm,
+    look,
+)
 from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
@@ -23,6 +34,9 @@ SKIP_PARTS, MOST_SKIP = 4096, 8191  # parts of a weight of the linear form, and 
 PARTS = 64  # of a local scale, and of an octave: in these the network answers
 _GRADES, _GRADE_PARTS, _FIRST_GRADE = 60, 16, -4.75  # four to an octave; binary logarithm of the first
 _FOURTH_POWER = 1.189207115002721
+_ANSWERS = 2
+_USUAL_SCALE, _LARGEST_SCALE = 0x3B80, 0x7F000000  # 1 / 256, its upper half; of all floats that are not infinite
+_MOST_BIAS = 1 << 22
 _GROUPS = 3  # of sizes near: none, small, others
 _FEW = 4096  # places of a slice; smaller ones are laid side by side
 _FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 14
@@ -70,15 +84,56 @@ class LearnedLattice:
         return centre, np.clip(spread // _GRADE_PARTS, 0, _GRADES - 1)
 
     def to_bytes(self) -> bytes:
-        """Return the network and the linear form."""
-        return self.skip.astype("<i2").tobytes() + self.net.to_bytes()
+        """Return the network and the linear form; a number takes as many bits as its kind deserves."""
+        writer = BitWriter()
+        sizes = [len(layer.bias) for layer in self.net.layers[:-1]]
+        _code_parts(writer, sizes, self)
+        data = writer.to_bytes()
+        return bytes([len(sizes), *sizes]) + len(data).to_bytes(2, "little") + data
 
     @staticmethod
     def from_bytes(data: bytes) -> "LearnedLattice":
         """Return what `to_bytes` gave; ValueError if there is less than one."""
-        end = 2 * 2 * DIFFERENCES
-        skip = np.frombuffer(data[:end], "<i2").reshape(2, DIFFERENCES)
-        return LearnedLattice(IntegerNet.from_bytes(data[end:]), skip)
+        head = 1 + data[0] if data else 1
+        length = int.from_bytes(data[head : head + 2], "little")
+        if not length or len(data) < head + 2 + length:
+            raise ValueError(f"a network of {length} bytes is expected, {len(data)} bytes are here")
+        return _code_parts(BitReader(data[head + 2 : head + 2 + length]), list(data[1:head]), None)
+
+
+def _code_parts(coder: Coder, hidden: list[int], way: LearnedLattice | None) -> LearnedLattice:
+    """Write or read all numbers of a way; scales are floats of which the upper half is kept."""
+    counts = [Counts.empty(1) for _ in range(3)]
+    layers = []
+    for number, (inner, outer) in enumerate(pairwise((INPUTS, *hidden, _ANSWERS))):
+        layer = None if way is None else way.net.layers[number]
+        weight = code_weights(coder, (inner, outer), None if layer is None else layer.weight)
+        bias = _code_row(coder, counts[0], outer, None if layer is None else layer.bias)
+        halves = None if layer is None else np.diff(layer.scale.view(np.int32) >> 16, prepend=_USUAL_SCALE)
+        halves = _USUAL_SCALE + np.cumsum(_code_row(coder, counts[1], outer, halves))
+        scale = np.clip(halves << 16, 0, _LARGEST_SCALE).astype(np.int32).view(np.float32)
+        layers.append(IntegerLayer(weight, np.clip(bias, -_MOST_BIAS, _MOST_BIAS).astype(np.int32), scale))
+    skip = [_code_row(coder, counts[2], DIFFERENCES, None if way is None else way.skip[kind]) for kind in range(2)]
+    form = np.clip(skip, -MOST_SKIP, MOST_SKIP).astype(np.int16)
+    return LearnedLattice(IntegerNet(tuple(layers), MOST_INPUT), form)
+
+
+def _code_row(coder: Coder, counts: Counts, size: int, row: Array | None) -> Array:
+    numbers = None if row is None else row.astype(np.int64)
+    return code_numbers(coder, np.zeros(size, np.int64), counts, numbers)
+
+
+def shortened(net: IntegerNet) -> IntegerNet:
+    """Return a network whose scales are floats of which only the upper half is used, as `to_bytes` keeps them."""
+    layers = [
+        IntegerLayer(
+            layer.weight,
+            layer.bias,
+            ((layer.scale.view(np.int32) + (1 << 15)) >> 16 << 16).astype(np.int32).view(np.float32),
+        )
+        for layer in net.layers
+    ]
+    return IntegerNet(tuple(layers), net.most)
 
 
 def as_slices(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -19,12 +19,15 @@ BIT = 256  # of an opinion
 _WHOLE = 4096  # of a weight
 _FINE = 13  # bits of a mantissa that its logarithm looks at
 _LOGS = np.rint(np.log2(1 + np.arange(1 << (_FINE - 1)) / (1 << (_FINE - 1))) * BIT).astype(np.int32)
-_POWERS = np.rint(65535 * 0.5 ** (np.arange(16 * BIT) / BIT)).astype(np.int32)
+_POWERS = np.minimum(np.rint(65536 * 0.5 ** (np.arange(16 * BIT) / BIT)), 65535).astype(np.int32)
 _ASKED = 256  # rows of a step
 _COARSE = 4  # bits that opinions lose for a step
 _STEP = (BIT >> _COARSE) / 0.6931471805599453
 _DOUBT = 8000.0  # how firmly weights stick to their start
 _DIRECT = 32  # symbols that the coder takes at once
+_CHANCES = 24  # that are told apart
+_ODDS = 160  # 1/256 bit between them
+_TRUST = 8  # what an expectation weighs, in times that it was tried
 _GATES = (2 * BIT, 6 * BIT)  # gains from which on rows have weights of their own
 
 
@@ -51,8 +54,8 @@ def choose(coder: Coder, weights: Array, symbols: Array | None = None) -> Array:
     padded = np.zeros((n, parts * width), np.int32)
     padded[:, :count] = weights
     grouped = padded.reshape(n, parts, width)
-    sums = grouped.sum(2)
-    even = np.maximum(sums * 4095 // sums.max(1, keepdims=True), 1)
+    sums = grouped.sum(2, dtype=np.int64)
+    even = np.maximum(sums * 65535 // sums.max(1, keepdims=True), 1)
     part = coder.choose(even, None if symbols is None else symbols // width).astype(np.int64)
     inner = np.maximum(grouped[np.arange(n), part], 1)
     place = coder.choose(inner, None if symbols is None else symbols - part * width)
@@ -128,6 +131,41 @@ def solved(matrix: Array, right: Array) -> Array:
 
 
 @dataclass
+class Record:
+    """How often a symbol came that was expected with about a chance: (contexts, chances) of hits, of all."""
+
+    hits: Array
+    seen: Array
+
+    @staticmethod
+    def fresh(contexts: int) -> "Record":
+        """Return an empty record."""
+        return Record(np.zeros(contexts * _CHANCES, np.int64), np.zeros(contexts * _CHANCES, np.int64))
+
+    def copy(self) -> "Record":
+        """Return a record that goes its own way from here."""
+        return Record(self.hits.copy(), self.seen.copy())
+
+    def corrected(self, contexts: Array, weights: Array, symbols: Array) -> tuple[Array, Array]:
+        """Return cells (n,) for `learn`, and weights (n, k) that give symbols (n,) the chance of the past."""
+        rows = np.arange(len(weights))
+        own = weights[rows, symbols].astype(np.int64)
+        rest = weights.sum(1) - own
+        chance = np.maximum(own * 65535 // np.maximum(own + rest, 1), 1)
+        odds = log2_of(np.maximum(own, 1) << 16) - log2_of(np.maximum(rest, 1) << 16)
+        cells = contexts * _CHANCES + np.clip(odds // _ODDS + _CHANCES // 2, 0, _CHANCES - 1)
+        chance = (self.hits[cells] * 65536 + _TRUST * chance) // (self.seen[cells] + _TRUST)
+        scaled = weights * (65536 - chance)[:, None] // np.maximum(rest, 1)[:, None]
+        scaled[rows, symbols] = chance
+        return cells, np.asarray(np.clip(scaled, 1, 65535), np.int32)
+
+    def learn(self, cells: Array, hits: Array) -> None:
+        """Note which symbols came."""
+        self.hits += np.bincount(cells, hits, len(self.hits)).astype(np.int64)
+        self.seen += np.bincount(cells, minlength=len(self.seen))
+
+
+@dataclass
 class Gains:
     """How much likelier a symbol is that stands elsewhere already: (contexts,) in 1/256 bit, and how sure that is."""
 
@@ -143,10 +181,13 @@ class Gains:
         """Return gains that go their own way from here."""
         return Gains(self.gains.copy(), self.firm.copy())
 
-    def learn(self, contexts: Array, hits: Array, chances: Array) -> None:
-        """Take a Newton step from whether symbols came that were expected with chances (n,) in 65536."""
+    def learn(self, contexts: Array, hits: Array, chances: Array, together: Array) -> None:
+        """Take a Newton step from whether symbols came that were expected with chances (n,) in 65536.
+
+        `together` (n,): how many gains did that, which now step at the same time.
+        """
         size = len(self.gains)
         gone = np.bincount(contexts, hits * 65536.0 - chances, size) / 65536
-        self.firm += np.bincount(contexts, chances * (65536 - chances) >> 16, size) / 65536
+        self.firm += np.bincount(contexts, (chances * (65536 - chances) >> 16) * together, size) / 65536
         self.gains += np.clip(BIT / 0.6931471805599453 * (gone / self.firm), -2.0 * BIT, 2.0 * BIT)
         np.clip(self.gains, -8.0 * BIT, 24.0 * BIT, out=self.gains)

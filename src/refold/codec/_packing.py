@@ -15,7 +15,7 @@ from refold.codec._lengths import length_bytes, read_length
 from refold.codec._plain_bytes import BZ2, LZMA, RAW, shuffled, unshuffled
 from refold.codec._specials import Specials, code_specials, find_specials
 from refold.codec._ways import Way, Ways
-from refold.codec._whole import Whole, keeps, tighter, whole_from_bytes, whole_of
+from refold.codec._whole import Whole, forms_of, keeps, tighter, whole_from_bytes, whole_of
 
 Array = NDArray[Any]
 
@@ -114,15 +114,28 @@ def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> 
     whole = whole_of(gapless, specials.known, bound)
     if whole is None:
         return
-    applying = {number: way for number, way in ways.items() if way.applies(values.shape, whole.shift)}
-    job = _Job(gapless, whole.true(gapless), specials, whole)
-    for number in _promising(job, applying):
-        for finer in tighter(whole):
-            tried = job if finer is whole else _Job(gapless, finer.true(gapless), specials, finer)
-            packed = _through(number, ways[number], tried)
-            if keeps(values, packed.values, specials.known, bound):
-                yield packed
-                break
+    jobs = [_Job(gapless, form.true(gapless), specials, form) for form in forms_of(whole)]
+    suiting = {number: _suiting(way, jobs) for number, way in ways.items()}
+    given = {number: job for number, job in suiting.items() if job is not None}
+    for number in _promising(given, ways):
+        packed = _kept(number, ways[number], given[number], values, bound)
+        if packed is not None:
+            yield packed
+
+
+def _suiting(way: Way, jobs: "list[_Job]") -> "_Job | None":
+    """Return the block in the first form that a way can code."""
+    return next((job for job in jobs if way.applies(job.values.shape, job.whole.shift)), None)
+
+
+def _kept(number: int, way: Way, job: "_Job", values: Array, bound: Bound) -> Packed | None:
+    """Return the block within the bound, by smaller steps if it must be."""
+    for whole in tighter(job.whole):
+        tried = job if whole == job.whole else _Job(job.values, whole.true(job.values), job.specials, whole)
+        packed = _through(number, way, tried)
+        if keeps(values, packed.values, job.specials.known, bound):
+            return packed
+    return None
 
 
 @dataclass(frozen=True)
@@ -150,13 +163,15 @@ def unbroken(values: Array, known: Array) -> Array:
     return filled
 
 
-def _promising(job: _Job, ways: Ways) -> list[int]:
+def _promising(jobs: dict[int, _Job], ways: Ways) -> list[int]:
     """Return the ways that are worth the whole block: of a large one those that do well on a part."""
-    if job.values.size <= _LARGE or len(ways) < 2:
-        return list(ways)
-    part = job.part(_part_of(job.values.shape))
-    sizes = {number: len(_through(number, way, part).data) for number, way in ways.items()}
-    return [number for number in ways if sizes[number] <= _NEAR * min(sizes.values())]
+    if len(jobs) < 2 or next(iter(jobs.values())).values.size <= _LARGE:
+        return list(jobs)
+    sizes = {}
+    for number, job in jobs.items():
+        part = job.part(_part_of(job.values.shape))
+        sizes[number] = len(_through(number, ways[number], part).data)
+    return [number for number in jobs if sizes[number] <= _NEAR * min(sizes.values())]
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -154,24 +154,23 @@ class LearnedRaster:
         self, coder: Coder, walk: RasterWalk, number: int, at: Array, spent: Array, levels: Array | None
     ) -> Array:
         step = self.context.steps[number]
+        guessed = walk.guessed(step, at)
+        symbols = None if levels is None else (levels - guessed) % self.context.levels
         active = walk.active(step)[at]
-        seeing, blank = np.flatnonzero(active), np.flatnonzero(~active)
-        hidden = self._hidden(walk.inputs(step, at[seeing]))
+        hidden = self._hidden(walk.inputs(step, at[active]))
         chances = np.empty(len(at), np.int64)
-        chances[seeing] = chance_of(self.some(hidden)[:, 0])
-        chances[blank] = chance_of(_COARSE * self.blank[number, walk.inked()[at[blank]].astype(np.intp)])
-        some = coder.decide(chances, None if levels is None else levels > 0)
-        spent[at] += _cost(np.where(some, chances, CERTAIN - chances) / CERTAIN) - self._plain_cost
-        found = np.zeros(len(at), np.int64)
-        inked = np.flatnonzero(some)
-        if len(inked):
-            place = np.full(len(at), -1)
-            place[seeing] = np.arange(len(seeing))
+        chances[active] = chance_of(self.some(hidden)[:, 0])
+        chances[~active] = chance_of(_COARSE * self.blank[number, walk.inked()[at[~active]].astype(np.intp)])
+        found = coder.decide(chances, None if symbols is None else symbols > 0).astype(np.int64)
+        spent[at] += _cost(np.where(found, chances, CERTAIN - chances) / CERTAIN) - self._plain_cost
+        inked = np.flatnonzero(found)
+        if len(inked) and self.context.levels > 2:
+            place = np.where(active, np.cumsum(active) - 1, -1)
             weights = self._weights(walk, at[inked], hidden, place[inked])
-            chosen = coder.choose(weights, None if levels is None else levels[inked] - 1)
+            chosen = coder.choose(weights, None if symbols is None else symbols[inked] - 1)
             spent[at[inked]] += _cost(weights[np.arange(len(inked)), chosen] / weights.sum(1))
-            found[inked] = chosen.astype(np.int64) + 1
-        return found
+            found[inked] += chosen
+        return (found + guessed) % self.context.levels
 
     def _hidden(self, inputs: Array) -> Array:
         return np.clip(self.body(inputs), 0, MOST_ACTIVE)
@@ -199,21 +198,19 @@ class LearnedRaster:
 
     def to_bytes(self) -> bytes:
         """Return the way, as few bytes as what was learned takes."""
-        head = np.array([*self.context.shape, self.context.levels, self.context.reflected, len(self.context.common)])
         writer = BitWriter()
+        _context(writer, self.context)
         _tables(writer, self.context, self.blank, self.first)
         parts = [self.body.to_bytes(), self.some.to_bytes(), self.level.to_bytes(), writer.to_bytes()]
-        front = [head.astype("<u2").tobytes(), np.array(self.context.common, "<u2").tobytes()]
-        return b"".join([*front, *(len(part).to_bytes(4, "little") + part for part in parts)])
+        return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
 
     @staticmethod
     def from_bytes(data: bytes) -> "LearnedRaster":
         """Return the way that `to_bytes` gave."""
-        *shape, levels, reflected, commons = np.frombuffer(data[:12], "<u2").tolist()
-        common = np.frombuffer(data[12 : 12 + 2 * commons], "<u2").tolist()
-        *nets, rest = _parts(data[12 + 2 * commons :])
-        context = RasterContext((shape[0], shape[1], shape[2]), levels, bool(reflected), tuple(common))
-        blank, first = _tables(BitReader(rest), context)
+        *nets, rest = _parts(data)
+        reader = BitReader(rest)
+        context = _context(reader)
+        blank, first = _tables(reader, context)
         body, some, level = (IntegerNet.from_bytes(net) for net in nets)
         return LearnedRaster(context, body, some, level, blank, first)
 
@@ -233,6 +230,22 @@ def _parts(data: bytes) -> list[bytes]:
         found.append(data[4:end])
         data = data[end:]
     return found
+
+
+def _context(coder: Coder, context: RasterContext | None = None) -> RasterContext:
+    """Write or read what is looked at."""
+
+    def sent(count: int, *numbers: int) -> tuple[int, ...]:
+        given = np.array(numbers, np.int64) if context else None
+        return tuple(code_numbers(coder, np.zeros(count, np.int64), Counts.empty(1), given).tolist())
+
+    known = context or RasterContext((1, 1, 1), 2)
+    head = (*known.shape, known.levels, known.reflected, len(known.common), len(known.guess))
+    height, width, channels, levels, reflected, commons, guesses = sent(7, *head)
+    common = sent(commons, *known.common)
+    before = known.guess or ((),) * guesses
+    guess = tuple(sent(4 * channels + channel + 1, *before[channel]) for channel in range(guesses))
+    return RasterContext((height, width, channels), levels, bool(reflected), common, guess)
 
 
 def _tables(

@@ -1,11 +1,14 @@
 """What of a small picture is looked at before its next pixel: all of it is known to both sides of a coder.
 
 Pixels come row by row, and the channels of a pixel one after the other. A `RasterWalk` goes through many pictures of
-one shape at once and gives whole numbers of 0 to 255: a window of pixels, flags of the nearest ones, sums over blocks
-further away, what the picture was like so far, and the place.
+one shape at once and gives whole numbers of -255 to 255: a window of pixels, flags of the nearest ones, sums over
+blocks further away, what the picture was like so far, and the place.
+
+Where pictures have no background (photographs), a pixel is told from a guess, a weighted sum of its neighbours, and
+the window is seen as differences to that guess.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +27,9 @@ _NEAREST = 4  # of them are compared with common levels
 _BLOCK = 5  # rows and columns of a block
 _KNOTS = 14  # of a coordinate
 _COMMON = 4  # levels
+_GUESS = 8  # bits below the point of the weights of a guess
+_GUESSED_IF = 0.8  # of the entropy of levels, what differences to a guess may have
+_SAMPLE = 300_000  # pixels that weights of a guess are found from
 _TALLY = np.array([0, 1, 2, 3, 3, 4], np.uint8)  # what a level was seen so often counts as
 BESIDE = 5  # a level not seen, but one beside it
 TALLIES = 6
@@ -43,12 +49,16 @@ class RasterContext:
         Whether the background is the highest level, so that levels are counted from there.
     common : tuple of int
         Levels other than 0 that are frequent, so that it is worth knowing where exactly they are.
+    guess : tuple of tuple of int
+        For every channel weights, in 256ths, of its neighbours and of the channels before it; empty where pictures
+        have a background.
     """
 
     shape: tuple[int, int, int]
     levels: int
     reflected: bool = False
     common: tuple[int, ...] = ()
+    guess: tuple[tuple[int, ...], ...] = ()
 
     @staticmethod
     def of(images: Array) -> "RasterContext":
@@ -59,7 +69,9 @@ class RasterContext:
         reflected = bool(counted.argmax() > (levels - 1) / 2)
         counted = counted[::-1] if reflected else counted
         common = tuple(sorted((np.argsort(-counted[1:], kind="stable")[:_COMMON] + 1).tolist()))
-        return RasterContext((shape[0], shape[1], shape[2]), levels, reflected, common)
+        plain = RasterContext((shape[0], shape[1], shape[2]), levels, reflected, common)
+        sample = images[:: max(1, images.size // _SAMPLE)]
+        return _guessing(plain, plain.level_of(sample.astype(np.int64)))
 
     @cached_property
     def reach(self) -> tuple[int, int]:
@@ -108,7 +120,7 @@ class RasterContext:
 
     def level_of(self, pixels: Array) -> Array:
         """Return levels of pixels, or pixels of levels."""
-        return self.levels - 1 - pixels if self.reflected else pixels
+        return pixels.dtype.type(self.levels - 1) - pixels if self.reflected else pixels
 
 
 class RasterWalk:
@@ -119,6 +131,7 @@ class RasterWalk:
         rows, columns = context.reach
         self._context = context
         self._pixels = np.zeros((count, height + rows, width + 2 * columns, channels), np.uint8)
+        self._inside = np.zeros((1, *self._pixels.shape[1:]), np.int16)  # where pixels are known
         self._above = np.zeros((count, height + 1, width + 1), np.int32)  # sums of what is above and to the left
         self._row = np.zeros((count, width + 1), np.int32)  # sums of what is to the left in this row
         self._here = np.zeros(count, np.int32)
@@ -130,10 +143,12 @@ class RasterWalk:
         self.tallies = np.zeros((count, context.levels), np.uint8)
 
     def active(self, step: Step) -> Array:
-        """Return for which pictures (n,) of bool the window is not all zero."""
+        """Return for which pictures (n,) of bool the window is not all zero; all of them where there are guesses."""
         return self._any(step, MOST)
 
     def _any(self, step: Step, most: int) -> Array:
+        if self._context.guess:
+            return np.ones(len(self._pixels), bool)
         row, column, _ = step
         rows, columns = (min(most, reach) for reach in self._context.reach)
         top, begin, end = (
@@ -154,8 +169,32 @@ class RasterWalk:
         """Return which pictures (n,) of bool were not all zero so far."""
         return np.asarray(self._ink > 0)
 
+    def guessed(self, step: Step, pictures: Array) -> Array:
+        """Return levels (m,), int64, that pixels of `pictures` (m,) are told from; zeros if there is a background."""
+        if not self._context.guess:
+            return np.zeros(len(pictures), np.int64)
+        sums = self.around(step, pictures) @ np.array(self._context.guess[step[2]])
+        return np.asarray(np.clip((sums >> _GUESS) // self._context.scale, 0, self._context.levels - 1))
+
+    def around(self, step: Step, pictures: Array) -> Array:
+        """Return neighbours (m, k), int64, that a guess is made of; where there are none, others stand for them."""
+        row, column, channel = step
+        rows, columns = self._context.reach
+        beside, above = (0, -1) if column else (-1, 0), (-1, 0) if row else (0, -1)
+        left = (-1, -1) if row and column else above
+        right = (-1, 1) if row and column + 1 < self._context.shape[1] else above
+        places = [(row + rows + down, column + columns + across) for down, across in (beside, above, left, right)]
+        seen = [self._pixels[pictures, down, across] for down, across in places]
+        here = self._pixels[pictures, row + rows, column + columns, :channel]
+        middle = np.full((len(pictures), 1), 1 << _GUESS)
+        if not row and not column:
+            seen = [np.full_like(one, MOST // 2) for one in seen]
+        return np.concatenate([*seen, here, middle], 1, dtype=np.int64)
+
     def inputs(self, step: Step, pictures: Array) -> Array:
-        """Return what is looked at (m, k), uint8, in `pictures` (m,)."""
+        """Return what is looked at (m, k), uint8, in `pictures` (m,); int16 where there are guesses."""
+        if self._context.guess:
+            return self._differences(step, pictures)
         window = self._window(step, pictures)
         near = window[:, self._context.near]
         common = np.array(self._context.common, np.uint8) * np.uint8(self._context.scale)
@@ -171,12 +210,22 @@ class RasterWalk:
         ]
         return np.concatenate(parts, 1)
 
+    def _differences(self, step: Step, pictures: Array) -> Array:
+        guessed = (self.guessed(step, pictures) * self._context.scale).astype(np.int16)[:, None]
+        inside = self._window(step, np.zeros(1, np.intp), self._inside)
+        window = (self._window(step, pictures) - guessed) * inside
+        near, place = np.abs(window[:, self._context.near]), self._place(step).astype(np.int16)
+        return np.concatenate([window, near, guessed, np.broadcast_to(place, (len(window), len(place)))], 1)
+
     def put(self, step: Step, levels: Array) -> None:
         """Take the pixels (n,) of this step."""
         row, column, channel = step
         rows, columns = self._context.reach
         values = levels * self._context.scale
         self._pixels[:, row + rows, column + columns, channel] = values
+        if self._context.guess:
+            self._inside[:, row + rows, column + columns, channel] = 1
+            return
         self._here += values
         at = np.flatnonzero(levels)
         self._count(row, column, at, levels[at], values[at])
@@ -202,11 +251,12 @@ class RasterWalk:
             told = self.tallies[at, beside]
             self.tallies[at, beside] = np.where(told == 0, BESIDE, told)
 
-    def _window(self, step: Step, pictures: Array) -> Array:
+    def _window(self, step: Step, pictures: Array, pixels: Array | None = None) -> Array:
+        pixels = self._pixels if pixels is None else pixels
         row, column, _ = step
         rows, columns = self._context.reach
-        above = self._pixels[pictures, row : row + rows, column : column + 2 * columns + 1]
-        beside = self._pixels[pictures, row + rows, column : column + columns + 1]
+        above = pixels[pictures, row : row + rows, column : column + 2 * columns + 1]
+        beside = pixels[pictures, row + rows, column : column + columns + 1]
         count, channels = len(pictures), self._context.shape[2]
         above = above.reshape(count, rows * (2 * columns + 1) * channels)
         beside = beside.reshape(count, (columns + 1) * channels)[:, :-1]  # the last channel is never known here
@@ -254,6 +304,34 @@ class RasterWalk:
         down, right = self._context.places
         channels = np.eye(self._context.shape[2], dtype=np.uint8)[channel] * np.uint8(MOST)
         return np.concatenate([down[row], right[column], channels[1:]])
+
+
+def _guessing(context: RasterContext, levels: Array) -> RasterContext:
+    """Return a context that guesses, if differences to guesses take clearly fewer bits than levels."""
+    levels = levels.reshape(len(levels), -1)
+    every, walk = np.arange(len(levels)), RasterWalk(context, len(levels))
+    around: list[list[Array]] = [[] for _ in range(context.shape[2])]
+    found: list[list[Array]] = [[] for _ in range(context.shape[2])]
+    for number, step in enumerate(context.steps):
+        around[step[2]].append(walk.around(step, every))
+        found[step[2]].append(levels[:, number])
+        walk.put(step, levels[:, number])
+    guess, differences = [], []
+    for seen, true in zip(map(np.concatenate, around), map(np.concatenate, found), strict=True):
+        weights = np.linalg.lstsq(seen.astype(np.float64), true * float(context.scale), rcond=1e-6)[0]
+        whole = np.rint(weights * (1 << _GUESS)).astype(np.int64)
+        whole[-1] += context.scale // 2  # so that the guess is rounded
+        guess.append(tuple(whole.tolist()))
+        guessed = np.clip((seen @ whole >> _GUESS) // context.scale, 0, context.levels - 1)
+        differences.append((true - guessed) % context.levels)
+    better = _entropy(np.concatenate(differences)) < _GUESSED_IF * _entropy(levels)
+    return replace(context, common=(), guess=tuple(guess)) if better else context
+
+
+def _entropy(numbers: Array) -> float:
+    shares = np.bincount(numbers.reshape(-1)) / numbers.size
+    shares = shares[shares > 0]
+    return float(-(shares * np.log2(shares)).sum())
 
 
 def _hats(length: int) -> Array:

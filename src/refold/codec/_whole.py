@@ -103,8 +103,8 @@ class Multiples:
     shift: int = FINE
 
     def true(self, values: Array) -> Array:
-        """Return how many units a value is, not rounded."""
-        return np.asarray(values.astype(np.float64) / self.unit)
+        """Return how many units a value is, rounded only if `shift` is 0."""
+        return _perhaps_rounded(values.astype(np.float64) / self.unit, self.shift)
 
     def code_rest(self, coder: Coder, shape: tuple[int, ...], values: Array | None = None) -> Array | None:
         """There is no rest."""
@@ -116,7 +116,7 @@ class Multiples:
 
     def to_bytes(self) -> bytes:
         """Return the unit."""
-        return b"m" + struct.pack("<d", self.unit)
+        return (b"m" if self.shift else b"q") + struct.pack("<d", self.unit)
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ class Logarithms:
     shift: int = FINE
 
     def true(self, values: Array) -> Array:
-        """Return how many units the logarithm of a value is."""
+        """Return how many units the logarithm of a value is, rounded only if `shift` is 0."""
         halves, exponents = np.frexp(np.abs(values.astype(np.float64)))
         part = 2 * halves - 1
-        return np.asarray((exponents + part + _BEND * part * (1 - part)) / self.unit)
+        return _perhaps_rounded((exponents + part + _BEND * part * (1 - part)) / self.unit, self.shift)
 
     def code_rest(self, coder: Coder, shape: tuple[int, ...], values: Array | None = None) -> Array | None:
         """Write or read where values are negative."""
@@ -147,7 +147,31 @@ class Logarithms:
 
     def to_bytes(self) -> bytes:
         """Return the unit."""
-        return b"l" + struct.pack("<d", self.unit)
+        return (b"l" if self.shift else b"k") + struct.pack("<d", self.unit)
+
+
+_UNITS: dict[bytes, tuple[type[Multiples] | type[Logarithms], int]] = {
+    b"m": (Multiples, FINE),
+    b"q": (Multiples, 0),
+    b"l": (Logarithms, FINE),
+    b"k": (Logarithms, 0),
+}
+
+
+def _perhaps_rounded(numbers: Array, shift: int) -> Array:
+    return np.asarray(numbers if shift else np.rint(numbers).astype(np.int64))
+
+
+def coarse(whole: Whole) -> Whole:
+    """Return the same rounding to whole steps, for ways that predict no parts of them."""
+    if isinstance(whole, Multiples | Logarithms) and whole.shift:
+        return replace(whole, unit=whole.unit * (1 << whole.shift), shift=0)
+    return whole
+
+
+def forms_of(whole: Whole) -> list[Whole]:
+    """Return the rounding, and that to whole steps if it is another."""
+    return [whole, coarse(whole)] if whole.shift else [whole]
 
 
 def whole_from_bytes(data: bytes) -> Whole:
@@ -165,10 +189,11 @@ def whole_from_bytes(data: bytes) -> Whole:
         (reach,) = struct.unpack("<q", rest)
         if reach > 0:
             return Grid(reach)
-    if kind in (b"m", b"l") and len(rest) == 8:
+    if kind in _UNITS and len(rest) == 8:
         (unit,) = struct.unpack("<d", rest)
         if np.isfinite(unit) and unit > 0:
-            return Multiples(unit) if kind == b"m" else Logarithms(unit)
+            rounding, shift = _UNITS[kind]
+            return rounding(unit, shift)
     raise ValueError("values are mapped in a way that is not known")
 
 

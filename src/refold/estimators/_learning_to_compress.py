@@ -7,7 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refold.codec import FIELD, PICTURES, TABLE, Bound, LearnedWay, find_specials, unbroken, ways_of, whole_of
+from refold.codec import (
+    FIELD,
+    PICTURES,
+    TABLE,
+    BitWriter,
+    Bound,
+    LatticeWay,
+    LearnedWay,
+    PlainColumns,
+    coarse,
+    find_specials,
+    unbroken,
+    whole_of,
+)
 from refold.train import RasterPlan, learn_columns, learn_lattice, learn_raster
 
 Array = NDArray[Any]
@@ -29,37 +42,34 @@ def learned_ways(
     whole = whole_of(gapless, specials.known, bound)
     if whole is None:
         return {}
-    true = whole.true(gapless)
-    kind = kind_of(true, specials.known, whole.shift)
-    return {kind: _LEARNING[kind](true, specials.known, whole.shift, seed, epochs, told)}
+    rounded = coarse(whole)
+    kind = kind_of(rounded.true(gapless), specials.known)
+    form = whole if kind == FIELD else rounded
+    return {kind: _LEARNING[kind](form.true(gapless), specials.known, form.shift, seed, epochs, told)}
 
 
-def kind_of(true: Array, known: Array, shift: int) -> int:
+def kind_of(true: Array, known: Array) -> int:
     """Return what kind of data numbers are: pictures, a table, or a field, whose neighbours are alike.
 
     A picture has whole numbers of 0 to 255; whether an array of two axes is a table is seen from which of the plain
     ways is shorter.
     """
-    small = shift == 0 and known.all() and true.min() >= 0 and true.max() < _MOST_LEVELS
+    small = known.all() and true.min() >= 0 and true.max() < _MOST_LEVELS
     if true.ndim >= 3 and small and len(true) > 1 and prod(true.shape[1:]) <= _LARGEST_PICTURE and true.max() > 0:
         return PICTURES
-    if true.ndim == 2 and true.shape[1] <= _WIDEST and _is_table(true, known, shift):
+    if true.ndim == 2 and true.shape[1] <= _WIDEST and _is_table(true, known):
         return TABLE
     return FIELD
 
 
-def _is_table(true: Array, known: Array, shift: int) -> bool:
-    from refold.codec import BitWriter
-
-    rows = max(1, _LOOKED_AT // true.shape[1])
-    sizes = {}
-    for name, way in ways_of(b"").items():
-        if not way.applies(true.shape, shift):
-            continue
+def _is_table(true: Array, known: Array) -> bool:
+    rows = max(1, _LOOKED_AT // max(true.shape[1], 1))
+    sizes = []
+    for way in (PlainColumns(), LatticeWay()):
         writer = BitWriter()
-        way.code(writer, known[:rows], shift, true[:rows])
-        sizes[name] = len(writer.to_bytes())
-    return min(sizes, key=lambda name: sizes[name]) == 18
+        way.code(writer, known[:rows], 0, true[:rows])
+        sizes.append(len(writer.to_bytes()))
+    return sizes[0] < sizes[1]
 
 
 def _field(true: Array, known: Array, shift: int, seed: int, epochs: int | None, told: Told | None) -> LearnedWay:

@@ -6,7 +6,7 @@ rounding for the bits, rounding with straight gradients for the error: Minnen an
 price is steered towards what is asked for, by what records held out cost.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, exp, log, pi
 from typing import Any
@@ -29,14 +29,19 @@ from refold.codec import (
     LearnedCode,
     integer_net,
 )
-from refold.train._optimizers import AdamW
+from refold.train._machine import this_machine
+from refold.train._optimizers import AdamW, Muon, Optimizer
 from refold.train._placement import with_threads
 from refold.train._working_bar import Told
 
 Array = NDArray[Any]
 
-_PRICE = 0.025  # of a bit at first, in shares of the variance lost
-_STEER_FROM, _STEER_BY = 0.3, 0.02
+_PRICE = 0.018  # of a bit at first, in shares of the variance lost
+_FOUND_LATER = 1.1  # what is lost now in parts of what will be, after the search for better codes
+_FEW, _MANY = 1_000, 10_000  # records
+_FIRST_LOST = 0.1  # where bytes are asked for
+_MOST_LEVELS = 1 << 16  # of values
+_LEAST_HELD, _MOST_HELD = 64, 1_000
 _TUNED_ON = 500  # records held out
 _MIXED = 2  # logistic distributions a number
 _FIRST_WIDTH = -0.7  # of a logistic distribution, a natural logarithm in gains
@@ -64,19 +69,25 @@ class CodeTrainingPlan:
         Share of the records that steer and are not learned.
     frozen : float
         Share of the steps, the last, in which the codes stay and only what decodes them learns.
+    steered_from : float
+        Share of the steps after which the price of a bit is steered, where a quality is asked for.
+    steered_by : float
+        By how much the logarithm of the price changes at once, at most.
     """
 
     size: int
     encoder: tuple[int, ...] = (512, 512)
     decoder: tuple[int, ...] = (256, 512)
     context: int = 32
-    steps: int = 8_000
+    steps: int = 3_600
     batch_size: int = 512
-    rate: float = 2e-3
+    rate: float = 5e-3
     weight_decay: float = 1e-2
-    gain: float = 4.0
+    gain: float = 1.5
     held_out: float = 0.05
-    frozen: float = 0.2
+    frozen: float = 0.1
+    steered_from: float = 0.4
+    steered_by: float = 0.02
 
 
 def learn_code(
@@ -105,17 +116,42 @@ def learn_code(
     plan : CodeTrainingPlan, optional
         By default made for the records.
     """
-    flat = torch.from_numpy(np.ascontiguousarray(records.reshape(len(records), -1)))
+    if (bytes_per_sample is None) == (quality is None):
+        raise ValueError("ask for bytes_per_sample or for a quality, and not for both")
+    if quality is not None and not 0 < quality < 1:
+        raise ValueError(f"quality is the share of the variance that is kept, above 0 and below 1, not {quality}")
+    if bytes_per_sample is not None and not bytes_per_sample > 0:
+        raise ValueError(f"bytes_per_sample must be above 0, not {bytes_per_sample}")
+    kind = np.uint8 if records.dtype == np.uint8 else np.float32
+    flat = torch.from_numpy(np.ascontiguousarray(records.reshape(len(records), -1), kind))
     target = _Target(bytes_per_sample, None if quality is None else 1 - quality)
-    with with_threads(1), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        training = _Training(flat, target, plan or default_code_plan(flat, target), seed)
-        training.run(listener)
-        code = training.code(records.shape[1:], records.dtype)
-    held = records[training.held_places[:_TUNED_ON].numpy()]
-    if bytes_per_sample is not None:
-        return code.tuned(held, bytes_per_sample=bytes_per_sample)
-    return code.tuned(held, squared_error=target.lost * training.spread**2)
+    plans = (plan,) if plan else default_code_plans(flat)
+    found = []
+    for number, chosen in enumerate(plans):
+        with with_threads(1), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            training = _Training(flat, target, chosen, seed)
+            training.run(_part_of(listener, number, len(plans)))
+            code = training.code(records.shape[1:], records.dtype)
+        found.append(_judged(code, training, records[training.held_places[:_TUNED_ON].numpy()]))
+    return min(found, key=lambda judged: judged[0])[1]
+
+
+def _part_of(listener: Told | None, number: int, count: int) -> Told | None:
+    if listener is None:
+        return None
+    return lambda done, steps: listener(number * steps + done, count * steps)
+
+
+def _judged(code: LearnedCode, training: "_Training", held: Array) -> tuple[float, LearnedCode]:
+    """Return the code tuned to what is asked for, on records held out, and what is bad about it then."""
+    target, owned = training.target, len(code.without_encoder().to_bytes()) / len(training.records)
+    if target.lost is not None:
+        code = code.tuned(held, squared_error=target.lost * training.spread**2)
+        return float(code.bits(code.encode(held)).mean()) / 8 + owned, code
+    code = code.tuned(held, bytes_per_sample=target.byte_count)
+    wrong = code.decode(code.encode(held)).astype(np.float64) - held
+    return float(np.square(wrong).mean()), code
 
 
 @dataclass(frozen=True)
@@ -128,17 +164,32 @@ class _Target:
     def missed(self, byte_count: float, lost: float) -> float:
         """Return by how much a bit should cost more, as a natural logarithm."""
         if self.lost is not None:
-            return 2 * log(self.lost / max(lost, 1e-9))
+            return 2 * log(_FOUND_LATER * self.lost / max(lost, 1e-9))
         assert self.byte_count is not None
         return log(max(byte_count, 1e-3) / self.byte_count)
 
 
-def default_code_plan(records: Tensor, target: _Target) -> CodeTrainingPlan:
-    """Return a plan for records (n, d)."""
+def default_code_plans(records: Tensor) -> tuple[CodeTrainingPlan, ...]:
+    """Return the plans worth trying for records (n, d): where there are few, a linear one beside a network."""
     count, values = records.shape
-    size = min(values, 32)
-    steps = int(min(max(count / 5, 3_000), 9_000))
-    return CodeTrainingPlan(size, steps=steps, batch_size=min(512, max(16, count // 4)))
+    large = CodeTrainingPlan(min(values, 32), steps=3_600)
+    if count >= _MANY:
+        return (large,)
+    batch_size, width = min(256, max(16, count // 4)), 128 if count >= _FEW else 64
+    small = replace(
+        large,
+        encoder=(width,),
+        decoder=(width,),
+        context=16 if count >= _FEW else 8,
+        steps=2_000,
+        batch_size=batch_size,
+    )
+    return small, replace(small, encoder=(), decoder=())
+
+
+def _quicker() -> torch.autocast:
+    """Return what computes in bfloat16 where that is faster."""
+    return torch.autocast("cpu", torch.bfloat16, enabled="cpu" in this_machine().bfloat16_on)
 
 
 class _Chances(nn.Module):
@@ -154,6 +205,7 @@ class _Chances(nn.Module):
         bias[:, :, :_MIXED] = torch.linspace(-0.5, 0.5, _MIXED)
         bias[:, :, _MIXED : 2 * _MIXED] = _FIRST_WIDTH
         self.second_bias = nn.Parameter(bias)
+        self.before: Tensor
         self.register_buffer("before", torch.ones(size, size).triu(1)[:, :, None])
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -175,10 +227,13 @@ class _CodeNet(nn.Module):
 
     def numbers(self, scaled: Tensor) -> Tensor:
         """Return what rounding makes a code of."""
-        return self.encoder(scaled).float() * self.log_gain.exp()
+        numbers: Tensor = self.encoder(scaled).float() * self.log_gain.exp()
+        return numbers
 
     def rebuilt(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes / self.log_gain.exp()).float()
+        """Return what the decoder makes of codes."""
+        rebuilt: Tensor = self.decoder(codes / self.log_gain.exp()).float()
+        return rebuilt
 
     def bits(self, codes: Tensor) -> Tensor:
         """Return what codes (n, k) cost, (n,)."""
@@ -202,12 +257,26 @@ def _dense(sizes: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def _linear_price(scaled: Tensor, lost: float) -> float:
+    """Return what a bit buys, in shares of the variance, in a linear code of normal numbers that loses so much of it.
+
+    Such a code spends bits only where a component varies more than some level ("reverse water-filling").
+    """
+    shares = torch.linalg.eigvalsh(scaled.T @ scaled).clamp(min=0)
+    shares = shares / shares.sum().clamp(min=1e-12)
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        level = (low + high) / 2
+        low, high = (level, high) if float(shares.clamp(max=level).sum()) < lost else (low, level)
+    return 2 * log(2) * low
+
+
 class _Training:
     def __init__(self, records: Tensor, target: _Target, plan: CodeTrainingPlan, seed: int) -> None:
         self.plan, self.target = plan, target
         self.random = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(records), generator=self.random)
-        held = min(max(int(len(records) * plan.held_out), 16), 1_000, len(records) // 3)
+        held = min(max(int(len(records) * plan.held_out), _LEAST_HELD), _MOST_HELD, len(records) // 4)
         self.records, self.learned = records, order[held:]
         sample = records[order[:20_000]].double()
         self.mean = sample.mean(0)
@@ -217,11 +286,15 @@ class _Training:
         self.held = self._scaled(self.held_places)
         self.net = _CodeNet(records.shape[1], plan)
         weights = list(self.net.parameters())
-        self.optimizers = [
-            AdamW([weight for weight in weights if weight.ndim > 1], plan.weight_decay),
-            AdamW([weight for weight in weights if weight.ndim <= 1], 0.0),
+        matrices = [layer.weight for layer in self.net.modules() if isinstance(layer, nn.Linear)]
+        others = [weight for weight in weights if not any(weight is matrix for matrix in matrices)]
+        self.optimizers: list[Optimizer] = [
+            Muon(matrices, plan.weight_decay),
+            AdamW([weight for weight in others if weight.ndim > 1], plan.weight_decay),
+            AdamW([weight for weight in others if weight.ndim <= 1], 0.0),
         ]
-        self.log_price = log(_PRICE * (0.1 if target.lost is None else target.lost))
+        lost = _FIRST_LOST if target.lost is None else target.lost
+        self.log_price = log(max(_PRICE * lost, _linear_price((sample - self.mean) / self.spread, lost)))
 
     def _scaled(self, places: Tensor) -> Tensor:
         return (self.records[places].float() - self.mean) / self.spread
@@ -233,7 +306,7 @@ class _Training:
             if step == frozen:
                 self._freeze()
             rate = self.plan.rate * min(1, (step + 1) / 100) * max((1 + cos(pi * step / steps)) / 2, 0.005)
-            with torch.autocast("cpu", torch.bfloat16):
+            with _quicker():
                 loss = self._frozen_loss() if step >= frozen else self._loss()
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in self.optimizers:
@@ -261,8 +334,8 @@ class _Training:
         self.codes = self._codes(self.learned)
 
     def _codes(self, places: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            return torch.cat([self.net.numbers(self._scaled(part)).round() for part in places.split(4_096)])
+        with torch.no_grad(), _quicker():
+            return torch.cat([self.net.numbers(self._scaled(part)).round() for part in torch.split(places, 4_096)])
 
     def _frozen_loss(self) -> Tensor:
         drawn = self._drawn()
@@ -272,13 +345,13 @@ class _Training:
 
     @torch.no_grad()
     def _steer(self, done: float, steers: bool) -> None:
-        with torch.autocast("cpu", torch.bfloat16):
+        with _quicker():
             codes = self.net.numbers(self.held).round()
             lost = float(functional.mse_loss(self.net.rebuilt(codes), self.held))
             byte_count = float(self.net.bits(codes).mean()) / 8
         self.found = byte_count, lost
-        if steers and (done > _STEER_FROM or self.target.lost is None):
-            self.log_price += _STEER_BY * max(-1.0, min(1.0, self.target.missed(byte_count, lost)))
+        if steers and (done > self.plan.steered_from or self.target.lost is None):
+            self.log_price += self.plan.steered_by * max(-1.0, min(1.0, self.target.missed(byte_count, lost)))
 
     def code(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> LearnedCode:
         """Return what was learned, in whole numbers."""
@@ -292,12 +365,16 @@ class _Training:
         least = np.maximum(least, middle - MOST_SYMBOLS // 2 + 1)
         most = np.minimum(most, middle + MOST_SYMBOLS // 2 - 1)
         codes = np.clip(codes, least, most)
+        if (most == least).all():
+            most[0] += 1  # a number that is never used: a code has one at least
         kept = np.flatnonzero(most > least)
         gone = np.flatnonzero(most == least)
         gain = self.net.log_gain.exp().double().numpy()
         whole = np.issubdtype(dtype, np.integer)
         low, high = float(self.records.min()), float(self.records.max())
-        scale = 1.0 if whole else self.spread * self.found[1] ** 0.5 / 16
+        scale = (
+            1.0 if whole or low == high else max(self.spread * self.found[1] ** 0.5 / 16, (high - low) / _MOST_LEVELS)
+        )
         levels = int(np.ceil((high - low) / scale))
         weights, biases = _layers(self.net.decoder)
         first = weights[0] / gain[:, None]
@@ -310,8 +387,9 @@ class _Training:
         sample = codes[np.linspace(0, len(codes) - 1, min(len(codes), 20_000)).astype(int)]
         reach = int(max(np.abs(least).max(), np.abs(most).max(), 1))
         decoder = integer_net(weights, biases, sample[:, kept], scale, most=reach)
+        order = list(enumerate(kept.tolist()))
         chances = tuple(
-            self._chance(place, number, kept, gone, least, gain, sample, reach) for number, place in enumerate(kept)
+            self._chance(place, number, kept, gone, least, gain, sample, reach) for number, place in order
         )
         return LearnedCode(
             tuple(shape),

@@ -25,6 +25,7 @@ from refold.codec import (
     as_slices,
     integer_net,
     look,
+    shortened,
 )
 
 Array = NDArray[Any]
@@ -32,7 +33,7 @@ Array = NDArray[Any]
 _HIDDEN = 32
 _STEPS = (1500, 2000)  # of the first and the second training
 _BATCH, _RATE = 2048, 5e-3
-_MOST_PLACES = 600_000  # that are learned from
+_MOST_PLACES = 600_000  # that are learned from; four times as many are looked at, the last ones
 _SMOOTH = {1: -1 / 16, 0: 9 / 16}  # cubic interpolation: far, near
 
 
@@ -42,7 +43,7 @@ class LatticePlan:
 
     hidden: int = _HIDDEN
     steps: tuple[int, int] = _STEPS
-    bits: int = 8
+    bits: tuple[int, ...] = (6, 7, 8)  # of a weight; the one that takes fewest bytes in all is taken
     batch: int = _BATCH
 
 
@@ -59,7 +60,7 @@ def learn_lattice(
     Parameters
     ----------
     true : ndarray, (n, ...), float64
-        Values in units; slices follow one another along the first axis.
+        Values in units; slices follow one another along the first axis. Some must be known.
     known : ndarray, the same shape, bool
         Where there are values.
     shift : int
@@ -72,17 +73,27 @@ def learn_lattice(
     """
     plan = LatticePlan() if plan is None else plan
     shape = as_slices(true.shape)
-    known = known.reshape(shape)
-    true = np.where(known, true.reshape(shape), 0.0)
+    last = slice(-max(3, 4 * _MOST_PLACES // max(1, shape[1] * shape[2])), None)
+    known = known.reshape(shape)[last]
+    true = np.where(known, true.reshape(shape)[last], 0.0)
     step = 1 << shift
     training = _Training(plan, seed, listener)
     examples = _examples(np.rint(true / step) * step, None, true, known, step, seed)
     training.prepare(examples)
     training.run(examples, plan.steps[0])
-    way = training.whole(examples)
+    way = training.whole(examples, max(plan.bits))
     found = way.code(BitWriter(), known, shift, true)
-    training.run(_examples(found.astype(np.float64), way, true, known, step, seed), plan.steps[1])
-    return training.whole(examples)
+    examples = _examples(found.astype(np.float64), way, true, known, step, seed)
+    training.run(examples, plan.steps[1])
+    few = slice(0, max(1, _MOST_PLACES // max(1, known[0].size)))
+    ways = [training.whole(examples, bits) for bits in plan.bits]
+    return min(ways, key=lambda way: len(way.to_bytes()) + _length(way, known[few], shift, true[few]))
+
+
+def _length(way: LearnedLattice, known: Array, shift: int, true: Array) -> int:
+    writer = BitWriter()
+    way.code(writer, known, shift, true)
+    return len(writer.to_bytes())
 
 
 @dataclass(frozen=True)
@@ -123,28 +134,30 @@ def _examples(found: Array, way: LearnedLattice | None, true: Array, known: Arra
         before = (now, before[0])
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
     tensors = [torch.from_numpy(np.ascontiguousarray(column, np.float32)) for column in joined[:4]]
-    return _Examples(*tensors, torch.from_numpy(joined[4]))
+    return _Examples(tensors[0], tensors[1], tensors[2], tensors[3], torch.from_numpy(joined[4]))
 
 
 class _Net(nn.Module):
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(INPUTS, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 2)])
+        self.first, self.second = nn.Linear(INPUTS, hidden), nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, 2)
         self.skip = nn.Parameter(torch.zeros(2, DIFFERENCES))
         with torch.no_grad():
             for number, (down, right) in enumerate(CENTRE):
                 self.skip[:, number] = _SMOOTH[abs(down) // 2] * _SMOOTH[abs(right) // 2]
-            last = self.layers[2]
-            last.weight *= 0.1
-            last.bias.zero_()
+            self.last.weight.mul_(0.1)
+            self.last.bias.zero_()
+
+    @property
+    def layers(self) -> tuple[nn.Linear, nn.Linear, nn.Linear]:
+        """From inputs to answers."""
+        return self.first, self.second, self.last
 
     def forward(self, inputs: Tensor, differences: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-        flowing = inputs / 64
-        for layer in list(self.layers)[:-1]:
-            flowing = torch.relu(layer(flowing))
-        answers = self.layers[-1](flowing)
-        centre = answers[:, 0] + (self.skip[turned] * differences).sum(1)
-        return centre, answers[:, 1]
+        flowing = torch.relu(self.second(torch.relu(self.first(inputs / 64))))
+        answers = self.last(flowing)
+        return answers[:, 0] + (self.skip[turned] * differences).sum(1), answers[:, 1]
 
 
 class _Training:
@@ -154,14 +167,14 @@ class _Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = _Net(plan.hidden)
-        self.done, self.last = 0, 0.0
+        self.done = 0
 
     def prepare(self, examples: _Examples) -> None:
         """Set the spread to about what the linear form leaves over."""
         with torch.no_grad():
             centre, _ = self.net(examples.inputs[:50_000], examples.differences[:50_000], examples.turned[:50_000])
             left = (examples.target[:50_000] - centre).abs().median().clamp(1e-3, 1e3)
-            self.net.layers[2].bias[1] = torch.log2(left)
+            self.net.last.bias[1] = torch.log2(left)
 
     def run(self, examples: _Examples, steps: int) -> None:
         """Train with a rate that rises quickly and falls to nothing."""
@@ -175,7 +188,6 @@ class _Training:
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
             optimizer.step()
-            self.last = float(loss.detach()) if step % 100 == 99 else self.last
             self.done += 1
             if self.listener is not None:
                 self.listener(self.done, sum(self.plan.steps))
@@ -189,18 +201,15 @@ class _Training:
         high, low = (missed + 0.5) / scale, (missed - 0.5) / scale
         # log(F(high) - F(low)) of the logistic F, in a form that neither over- nor underflows
         inner = torch.log(-torch.expm1(-1 / scale))
-        nats = softplus(-high) + softplus(-low) + low - inner
-        return nats.mean() / np.log(2)
+        nats: Tensor = softplus(-high) + softplus(-low) + low - inner
+        return nats.mean() / float(np.log(2))
 
-    def whole(self, examples: _Examples) -> LearnedLattice:
+    def whole(self, examples: _Examples, bits: int) -> LearnedLattice:
         """Return the network in whole numbers."""
-        layers = [
-            (layer.weight.detach().double().numpy().T, layer.bias.detach().double().numpy())
-            for layer in self.net.layers
-        ]  # type: ignore[union-attr]
-        weights, biases = [weight for weight, _ in layers], [bias for _, bias in layers]
+        weights = [layer.weight.detach().double().numpy().T for layer in self.net.layers]
+        biases = [layer.bias.detach().double().numpy() for layer in self.net.layers]
         weights[0] = weights[0] / 64
         sample = examples.inputs[:: max(1, len(examples) // 20_000)].numpy()
-        net = integer_net(weights, biases, sample, 1 / PARTS, bits=self.plan.bits, most=MOST_INPUT)
+        net = integer_net(weights, biases, sample, 1 / PARTS, bits=bits, most=MOST_INPUT)
         skip = np.rint(self.net.skip.detach().double().numpy() * SKIP_PARTS)
-        return LearnedLattice(net, np.clip(skip, -MOST_SKIP, MOST_SKIP).astype(np.int16))
+        return LearnedLattice(shortened(net), np.clip(skip, -MOST_SKIP, MOST_SKIP).astype(np.int16))

@@ -30,7 +30,7 @@ from refold.codec import (
 
 Array = NDArray[Any]
 
-_AT_ONCE = 2000  # pictures of a chunk
+_AT_ONCE = 1_600_000  # pixels of a chunk, whose inputs are in memory
 _HELD_OUT = 1000  # pictures at most, and no more than a tenth
 _FEW = 4  # of pixels far from others, one in so many is learned
 _STEPS = 400  # in an epoch, if the batches need not be smaller than the least or larger than the most
@@ -39,6 +39,14 @@ _INPUT = 1 / 255  # what a step of an input stands for
 _WARM = 200  # steps
 _ROUNDED = 0.35  # of the steps, the last ones
 _MEAN = 0.998  # of the running mean, what stays in a step
+# pixels at least, epochs, units of the hidden layers: larger networks would take more bytes than they save
+_DEFAULTS: tuple[tuple[int, int, tuple[int, ...]], ...] = (
+    (5_000_000, 3, (128, 128, 64)),
+    (1_000_000, 12, (64, 64, 32)),
+    (250_000, 20, (32, 32)),
+    (0, 40, (16, 16)),
+)
+_MEASURED = 20_000  # pixels by which numbers between layers are scaled
 _QUARTER = 4  # tables hold logits in quarters of a nat
 
 
@@ -69,11 +77,7 @@ class RasterPlan:
     @staticmethod
     def default(pixels: int) -> "RasterPlan":
         """Return a plan for so many pixels in all."""
-        if pixels > 5_000_000:
-            return RasterPlan(epochs=3, hidden=(128, 128, 64))
-        if pixels > 500_000:
-            return RasterPlan(epochs=12, hidden=(64, 64, 32))
-        return RasterPlan(epochs=40, hidden=(32, 32))
+        return next(RasterPlan(epochs, hidden) for least, epochs, hidden in _DEFAULTS if pixels >= least)
 
 
 @dataclass(frozen=True)
@@ -180,11 +184,11 @@ def learn_raster(
     """
     plan = plan or RasterPlan.default(images.size)
     context = RasterContext.of(images)
-    levels = context.level_of(images.reshape(len(images), -1).astype(np.int64))
+    levels = context.level_of(images.reshape(len(images), -1).astype(np.uint8))
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
     levels = levels[generator.permutation(len(levels))]
-    held, blank = min(len(levels) // 10, _HELD_OUT), _Blank(context)
+    held, blank = min(len(levels) // 10, _HELD_OUT, _pictures_at_once(context)), _Blank(context)
     judge = _chunk(context, levels[: max(held, 1)], generator, _Blank(context))
     net = _Net(judge.inputs.shape[1], plan.hidden, context.levels)
     _begin(net, judge, context)
@@ -213,7 +217,7 @@ class _Training:
         """Learn, and leave the best mean in the network."""
         best, kept, since = math.inf, dict(self._mean), 0
         for epoch in range(self._plan.epochs):
-            for begin in range(0, len(levels), _AT_ONCE):
+            for begin in range(0, len(levels), _pictures_at_once(self._context)):
                 self._learn(levels, epoch, begin)
             judged = self._judged()
             if judged < best:
@@ -227,11 +231,12 @@ class _Training:
 
     def _learn(self, levels: Array, epoch: int, begin: int) -> None:
         """Learn from a chunk; the step size depends on how much of everything was seen."""
-        chunk = _chunk(self._context, levels[begin : begin + _AT_ONCE], self._generator, self._blank)
+        at_once = _pictures_at_once(self._context)
+        chunk = _chunk(self._context, levels[begin : begin + at_once], self._generator, self._blank)
         order = torch.from_numpy(self._generator.permutation(len(chunk.levels)))
-        part = min(_AT_ONCE, len(levels) - begin) / len(levels)
+        part = min(at_once, len(levels) - begin) / len(levels)
         size = int(np.clip(len(order) / part / _STEPS, _LEAST_BATCH, _MOST_BATCH))
-        batches, nats = torch.split(order, size), 0.0
+        batches, nats = torch.split(order, size) if len(order) else (), 0.0
         for number, rows in enumerate(batches):
             share = (epoch + begin / len(levels) + part * number / len(batches)) / self._plan.epochs
             nats += self._step(chunk, rows, share)
@@ -265,16 +270,21 @@ class _Training:
         return nats
 
 
+def _pictures_at_once(context: RasterContext) -> int:
+    return max(1, _AT_ONCE // len(context.steps))
+
+
 def _chunk(context: RasterContext, levels: Array, generator: np.random.Generator, blank: _Blank) -> _Chunk:
     """Return what is seen before every pixel near others, and before one in `_FEW` of those that are not."""
     inputs, found, tallies, counts = [], [], [], []
+    levels = levels.astype(np.int64)
     for number, step, walk in walked(context, levels):
         near, active = walk.near(step), walk.active(step)
         standing = np.where(near, 1, np.where(generator.random(len(near)) < 1 / _FEW, _FEW, 0))
         at = np.flatnonzero(active & (standing > 0))
         inputs.append(walk.inputs(step, at))
         counts.append(standing[at])
-        found.append(levels[at, number])
+        found.append((levels[at, number] - walk.guessed(step, at)) % context.levels)
         tallies.append(walk.tallies[at[found[-1] > 0], 1:])
         blank.note(number, walk.inked()[~active], levels[~active, number])
     targets = torch.from_numpy(np.concatenate(found))
@@ -297,7 +307,8 @@ def _begin(net: _Net, chunk: _Chunk, context: RasterContext) -> None:
 
 def frozen(net: _Net, context: RasterContext, bits: int, chunk: _Chunk, blank: _Blank) -> LearnedRaster:
     """Return the way, in whole numbers; what flows between layers is scaled for the pixels of `chunk`."""
-    inputs = chunk.inputs.numpy()[:: max(1, len(chunk.inputs) // 20_000)]
+    inputs = chunk.inputs.numpy()[:: max(1, len(chunk.inputs) // _MEASURED)]
+    inputs = inputs if len(inputs) else np.zeros((1, inputs.shape[1]), inputs.dtype)
     weights = [layer.weight.detach().double().numpy().T for layer in net.layers]
     biases = [layer.bias.detach().double().numpy() for layer in net.layers]
     heads = [np.concatenate(both, -1) for both in (weights[-2:], biases[-2:])]
