@@ -248,6 +248,7 @@ def _result(done: Sequence[_Done], wishes: CompressWishes, seconds: float) -> di
         "bits_per_value": 8 * size / max(values, 1),
         "model_bytes": inside + beside,
         "model_inside": bool(inside),
+        "model_needed": any(each.model and each.tally.learned for each in done),
         "seconds": round(seconds, 2),
         "megabytes_per_second": raw / 1e6 / max(seconds, 1e-9),
         "without_model_bytes": plain,
@@ -373,7 +374,8 @@ def _in_units(array: dict[str, Any]) -> str:
 
 def _model_sentence(result: dict[str, Any]) -> str:
     pays = result["model_pays_after_files"]
-    where = "inside the file" if result["model_inside"] else "beside it, and needed to decompress"
+    needed = "needed to decompress" if result["model_needed"] else "not needed: the plain ways are shorter"
+    where = "inside the file" if result["model_inside"] else f"beside it, and {needed}"
     plain = f"without it {size_text(result['without_model_bytes'])}"
     after = "it does not pay" if pays is None else f"it has paid for itself after {pays} such file{'s' * (pays > 1)}"
     return f"the model of {size_text(result['model_bytes'])} is {where}; {plain}: {after}"

@@ -401,7 +401,7 @@ _WEIGHT = np.array([4 if which & 6 == 6 else 1 if which else 0 for which in rang
 
 def _grades_of(expected: Array) -> Array:
     """Return the grades of expected sizes, int64 in parts of `UNIT`, 0 and more."""
-    return np.asarray(_GRADE_OF[np.minimum(expected, _TABLE - 1)])
+    return np.asarray(_GRADE_OF[np.clip(expected, 0, _TABLE - 1)])
 
 
 def _table_of_grades() -> Array:
