@@ -13,7 +13,7 @@ from refold.codec._column_choices import chosen_plans, period_of
 from refold.codec._column_plans import Places, Plan, code_plans, growing
 from refold.codec._matches import KINDS, Matches
 from refold.codec._mixing import Gains, Mixer, Record, choose, gates_of, log2_of, weights_of
-from refold.codec._numbers import Counts, code_numbers
+from refold.codec._numbers import MOST, Counts, code_numbers
 
 Array = NDArray[Any]
 
