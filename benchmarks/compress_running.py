@@ -67,7 +67,7 @@ def run_ours(learned: Array, coded: Array, **parameters: Any) -> Ours:
     from refold import Compressor
 
     talk(f"refold learns on {learned.shape} for {coded.shape}, {parameters}")
-    fitted, learning = timed(lambda: Compressor(**parameters).fit(learned))
+    fitted, learning = timed(lambda: Compressor(**parameters, random_state=0).fit(learned))
     blob, there = timed(lambda: fitted.compress(coded, model="beside"))
     found, back = timed(lambda: np.asarray(fitted.decompress(blob)))
     whole = fitted.compress(coded, model="inside")

@@ -30,7 +30,7 @@ from refold.codec._lattice_places import (
     Slice,
     look,
 )
-from refold.codec._learned import FIELD, FIRST_LEARNED, PICTURES, TABLE, model_of, ways_of
+from refold.codec._learned import model_of, ways_of
 from refold.codec._learned_code import Encoder, LearnedCode
 from refold.codec._learned_lattice import MOST_SKIP, PARTS, SKIP_PARTS, LearnedLattice, as_slices, shortened
 from refold.codec._logistic import (
@@ -45,17 +45,18 @@ from refold.codec._logistic import (
 )
 from refold.codec._masks import code_mask
 from refold.codec._numbers import MOST, Counts, code_numbers
-from refold.codec._packing import Packed, pack, unbroken, unpack
+from refold.codec._packing import Packed, code_of, pack, unbroken, unpack
 from refold.codec._raster import RASTER_PARTS, LearnedRaster, walked
 from refold.codec._raster_context import TALLIES, RasterContext, RasterWalk
 from refold.codec._specials import Specials, find_fill, find_specials
-from refold.codec._ways import LearnedWay, Way, Ways
+from refold.codec._ways import CODE, FIELD, FIRST_LEARNED, PICTURES, TABLE, LearnedWay, Way, Ways
 from refold.codec._whole import Whole, coarse, whole_of
 
 __all__ = [
     "AROUND",
     "CENTRE",
     "CERTAIN",
+    "CODE",
     "DIFFERENCES",
     "EDGE",
     "FIELD",
@@ -112,6 +113,7 @@ __all__ = [
     "coarse",
     "code_mask",
     "code_numbers",
+    "code_of",
     "code_weights",
     "find_fill",
     "find_specials",

@@ -7,18 +7,18 @@ from refold._errors import CompressedFileError
 from refold.codec._columns import LearnedColumns, PlainColumns
 from refold.codec._in_order import InOrder
 from refold.codec._lattice import LatticeWay
+from refold.codec._learned_code import LearnedCode
 from refold.codec._learned_lattice import LearnedLattice
 from refold.codec._lengths import length_bytes, read_length
 from refold.codec._raster import LearnedRaster
-from refold.codec._ways import LearnedWay, Way, Ways
+from refold.codec._ways import CODE, FIELD, PICTURES, TABLE, LearnedWay, Way, Ways
 
 PLAIN: dict[int, Way] = {16: InOrder(), 17: LatticeWay(), 18: PlainColumns()}
-FIELD, PICTURES, TABLE = 32, 33, 34
-FIRST_LEARNED = 32  # numbers from here on need a model
 LEARNED: dict[int, Callable[[bytes], LearnedWay]] = {
     FIELD: LearnedLattice.from_bytes,
     PICTURES: LearnedRaster.from_bytes,
     TABLE: LearnedColumns.from_bytes,
+    CODE: LearnedCode.from_bytes,
 }
 
 

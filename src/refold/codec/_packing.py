@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from refold._errors import CompressedFileError
 from refold.codec._bits import BitReader, BitWriter
 from refold.codec._bound import Bound
+from refold.codec._learned_code import LearnedCode
 from refold.codec._lengths import length_bytes, read_length
 from refold.codec._plain_bytes import BZ2, LZMA, RAW, shuffled, unshuffled
 from refold.codec._specials import Specials, code_specials, find_specials
-from refold.codec._ways import Way, Ways
+from refold.codec._ways import CODE, Way, Ways
 from refold.codec._whole import Whole, forms_of, keeps, tighter, whole_from_bytes, whole_of
 
 Array = NDArray[Any]
@@ -35,6 +36,12 @@ class Packed:
     values: Array
 
 
+def code_of(ways: Ways) -> LearnedCode | None:
+    """Return the code that all blocks are reduced to, if that is how they are compressed."""
+    found = ways.get(CODE)
+    return found if isinstance(found, LearnedCode) else None
+
+
 def pack(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...] = ()) -> Packed:
     """Return the shortest that keeps the promise, which was checked.
 
@@ -47,6 +54,9 @@ def pack(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...] = ()) 
     fill : tuple of float
         Numbers that stand for nothing and come back as they are.
     """
+    code = code_of(ways)
+    if code is not None:
+        return _reduced(values, code)
     plain = _shortest_bytes(values)
     coded = _coded(values, bound, ways, fill)
     return min((plain, *coded), key=lambda packed: len(packed.data))
@@ -68,11 +78,30 @@ def unpack(data: bytes, shape: tuple[int, ...], dtype: Any, ways: Ways) -> Array
             raise CompressedFileError(
                 "a block needs a model that was not given; give the model it was compressed with"
             )
+        code = code_of(ways)
+        if code is not None and number == CODE:
+            return _rebuilt(data[1:], shape, np.dtype(dtype), code)
         return _decoded(data[1:], shape, np.dtype(dtype), ways[number])
     except _DAMAGED as error:
         if isinstance(error, CompressedFileError):
             raise
         raise CompressedFileError("a block is damaged: it cannot be decoded") from error
+
+
+# --- a code alone --------------------------------------------------------------------------------------------------
+
+
+def _reduced(values: Array, code: LearnedCode) -> Packed:
+    """Return records as their codes, and what these give back."""
+    writer, codes = BitWriter(), code.encode(values)
+    code.code(writer, len(values), codes)
+    return Packed(bytes([CODE]) + writer.to_bytes(), CODE, code.decode(codes).astype(values.dtype, copy=False))
+
+
+def _rebuilt(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], code: LearnedCode) -> Array:
+    if shape[1:] != tuple(code.shape):
+        raise CompressedFileError("a block is damaged: its records are not those that its model knows")
+    return code.decode(code.code(BitReader(data), shape[0])).astype(dtype, copy=False)
 
 
 # --- bytes ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from refold.codec._bits import Coder
 
 Array = NDArray[Any]
 
+FIELD, PICTURES, TABLE, CODE = 32, 33, 34, 35  # learned ways; the last is a code alone, without any promise
+FIRST_LEARNED = 32  # numbers from here on need a model
+
 
 class Way(Protocol):
     """How whole numbers are coded; the same method in both directions."""
@@ -39,11 +42,11 @@ class Way(Protocol):
         """
 
 
-class LearnedWay(Way, Protocol):
-    """A way that was learned from data; both sides need the same one."""
+class LearnedWay(Protocol):
+    """What was learned from data, such as a `Way`; both sides need the same one."""
 
     def to_bytes(self) -> bytes:
         """Return all that was learned."""
 
 
-Ways = Mapping[int, Way]
+Ways = Mapping[int, Any]  # of a `Way` each, or a `LearnedCode` by the number `CODE`

@@ -19,8 +19,20 @@ import refold
 from refold._errors import CompressedFileError, DataError, ParameterError, RefoldWarning
 from refold._memory import free_memory
 from refold._parameters import check_parameters, documented
-from refold.codec import ArrayEntry, Bound, RefzContents, RefzWriter, model_of, parse_bound, read_contents, ways_of
+from refold.codec import (
+    CODE,
+    ArrayEntry,
+    Bound,
+    RefzContents,
+    RefzWriter,
+    code_of,
+    model_of,
+    parse_bound,
+    read_contents,
+    ways_of,
+)
 from refold.data import array_unfolded
+from refold.estimators._code_alone import CodeWish, readers_model
 from refold.estimators._compressing import (
     Tally,
     Wish,
@@ -141,7 +153,7 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
             If there are no numbers to learn from.
         ParameterError
         """
-        bound = self._bound()
+        bound, wish = self._bound(), self._code_wish()
         values = checked_array(X)
         if values.ndim == 0 or values.size == 0:
             raise DataError(f"there is nothing to learn from in an array of shape {values.shape}; give some records")
@@ -150,6 +162,9 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         seed = int(np.random.default_rng(self.random_state).integers(1 << 31))
         epochs = None if self.max_epochs == "auto" else int(self.max_epochs)
         with working_bar(1, bool(self.verbose), "learning to compress") as bar:
+            if wish is not None:
+                self.model_ = wish.learned(values, seed, bar(0))
+                return self
             self.model_ = model_of(learned_ways(values, within, fill, seed, epochs, bar(0)))
         return self
 
@@ -177,17 +192,19 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         if model not in (_BESIDE, _INSIDE, _AUTO):
             raise ParameterError(f"model must be 'beside', 'inside' or 'auto', got {model!r}")
         values, learned = checked_array(X), self._model()
-        if model == _AUTO and learned:
-            learned = learned if self._pays(values) else b""
+        wish = self.wish(values, learned)
+        if model == _AUTO and learned and code_of(wish.ways) is None and not self._pays(values):
+            learned, wish = b"", self.wish(values, b"")
+        shared = readers_model(learned)
         inside = model != _BESIDE and bool(learned)
         start = file.tell()
         writer = RefzWriter(file)
         if inside:
-            writer.model(learned)
+            writer.model(shared)
         with self._told(values.size) as told:
-            tally = write_array(writer, values, self._wish(learned), mark=marked(learned), told=told)
+            tally = write_array(writer, values, wish, mark=marked(shared), told=told)
         writer.end()
-        self.report_ = _report(tally, file.tell() - start, len(learned), inside)
+        self.report_ = _report(tally, file.tell() - start, len(shared), inside)
         _warn_if_unlike(tally, bool(learned))
         return self.report_
 
@@ -238,9 +255,33 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
     def _model(self) -> bytes:
         return getattr(self, "model_", b"")
 
-    def _wish(self, learned: bytes) -> Wish:
+    def wish(self, values: Array, learned: bytes) -> Wish:
+        """Return how an array is compressed by this estimator with a model.
+
+        Raises
+        ------
+        ParameterError, DataError
+            If a code alone is asked for and none was learned, or it is one of other records.
+        """
         fill = None if self.fill_value == "auto" else self._fill(np.zeros(0))
-        return Wish(self._bound(), ways_of(learned), fill)
+        ways, wanted = dict(ways_of(learned)), self._code_wish()
+        code = code_of(ways)
+        if wanted is not None and code is None:
+            raise ParameterError("quality and bytes_per_sample need a code that was learned; call fit first")
+        if wanted is None and code is not None:
+            raise ParameterError("what was learned is a code alone; give quality or bytes_per_sample, not max_error")
+        if wanted is not None and code is not None:
+            ways[CODE] = wanted.met(code, values)
+        return Wish(self._bound(), ways, fill)
+
+    def _code_wish(self) -> CodeWish | None:
+        """Return what is asked of a code alone, if that is what is asked for."""
+        given = [name for name in ("quality", "bytes_per_sample") if getattr(self, name) is not None]
+        if given and not self._bound().lossless:
+            given.append("max_error")
+        if len(given) > 1:
+            raise ParameterError(f"{' and '.join(given)} of Compressor exclude one another; give one of them")
+        return CodeWish(self.quality, self.bytes_per_sample) if given else None
 
     def _pays(self, values: Array) -> bool:
         """Return whether what was learned saves more than its own bytes."""
@@ -248,7 +289,7 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         for learned in (b"", self._model()):
             with io.BytesIO() as file:
                 writer = RefzWriter(file)
-                write_array(writer, values, self._wish(learned), mark=marked(learned))
+                write_array(writer, values, self.wish(values, learned), mark=marked(learned))
                 sizes.append(file.tell() + len(learned))
         return sizes[1] < sizes[0]
 
@@ -315,7 +356,7 @@ def _whole(file: IO[bytes], entry: ArrayEntry, contents: RefzContents, model: An
 
 def models_of(model: Any) -> dict[bytes, bytes]:
     """Return the model of a compressor by its mark."""
-    learned = b"" if model is None else model._model()
+    learned = b"" if model is None else readers_model(model._model())
     return {marked(learned): learned} if learned else {}
 
 
