@@ -15,7 +15,7 @@ from refold.codec._learned_code import LearnedCode
 from refold.codec._lengths import length_bytes, read_length
 from refold.codec._plain_bytes import BZ2, LZMA, RAW, shuffled, unshuffled
 from refold.codec._specials import Specials, code_specials, find_specials
-from refold.codec._ways import CODE, Way, Ways
+from refold.codec._ways import CODE, FIRST_LEARNED, Way, Ways
 from refold.codec._whole import Whole, forms_of, keeps, tighter, whole_from_bytes, whole_of
 
 Array = NDArray[Any]
@@ -199,15 +199,17 @@ def unbroken(values: Array, known: Array) -> Array:
 
 
 def _promising(jobs: dict[int, _Job], ways: Ways) -> list[int]:
-    """Return the ways that are worth the whole block: of a large one those that do well on a part."""
-    if len(jobs) < 2 or next(iter(jobs.values())).values.size <= _LARGE:
-        return list(jobs)
+    """Return the ways that are worth the whole block: what was learned, and of plain ways those good on a part."""
+    learned = [number for number in jobs if number >= FIRST_LEARNED]
+    plain = [number for number in jobs if number < FIRST_LEARNED]
+    if len(plain) < 2 or next(iter(jobs.values())).values.size <= _LARGE:
+        return plain + learned
     sizes = {}
-    for number, job in jobs.items():
-        part = job.part(_part_of(job.values.shape))
+    for number in plain:
+        part = jobs[number].part(_part_of(jobs[number].values.shape))
         sizes[number] = len(_through(number, ways[number], part).data)
-    ranked = sorted(jobs, key=lambda number: sizes[number])
-    return [number for number in ranked[:_MOST_TRIED] if sizes[number] <= _NEAR * sizes[ranked[0]]]
+    plain.sort(key=lambda number: sizes[number])
+    return [number for number in plain[:_MOST_TRIED] if sizes[number] <= _NEAR * sizes[plain[0]]] + learned
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

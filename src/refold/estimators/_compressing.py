@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from refold._errors import CompressedFileError, DataError, nearest
 from refold.codec import (
+    CODE,
     FIRST_LEARNED,
     MOST_VALUES,
     ArrayEntry,
@@ -55,6 +56,8 @@ class Tally:
     raw: int = 0
     packed: int = 0
     largest_error: float = 0.0
+    squares: float = 0.0  # of all errors
+    variance: float = 0.0  # of values around their means over the records, summed
     blocks: int = 0
     by_way: dict[int, int] = field(default_factory=dict)  # values, by the number of the way
     sizes: list[int] = field(default_factory=list)  # bytes of each block
@@ -68,7 +71,17 @@ class Tally:
         self.blocks += 1
         self.sizes.append(packed)
         self.by_way[way] = self.by_way.get(way, 0) + before.size
-        self.largest_error = max(self.largest_error, largest_error(before, after))
+        errors = errors_of(before, after)
+        self.largest_error = max(self.largest_error, float(errors.max(initial=0.0)))
+        with np.errstate(over="ignore"):
+            self.squares += float(np.square(errors).sum())
+        if way == CODE:
+            self.variance += float(before.var(axis=0, dtype=np.float64).sum()) * len(before)
+
+    @property
+    def kept(self) -> float:
+        """Return the share of the variance that comes back from a code."""
+        return 1 - self.squares / max(self.variance, 1e-300)
 
     @property
     def learned(self) -> float:
@@ -241,11 +254,11 @@ def bound_within(records: Array, bound: Bound, fill: tuple[float, ...], rows: in
     return bound.within(ends)
 
 
-def largest_error(before: Array, after: Array) -> float:
-    """Return by how much the most wrong value differs; values that are not finite do not count."""
+def errors_of(before: Array, after: Array) -> Array:
+    """Return by how much values differ, in float64; those that are not finite do not count."""
     finite = np.isfinite(before) & np.isfinite(after)
     with np.errstate(over="ignore"):
-        return float(np.abs(before[finite].astype(np.float64) - after[finite].astype(np.float64)).max(initial=0.0))
+        return np.abs(before[finite].astype(np.float64) - after[finite].astype(np.float64))
 
 
 def _native(values: Array) -> Array:

@@ -53,6 +53,7 @@ from refold.train import working_bar
 Array = NDArray[Any]
 
 _RESEMBLES = 0.5  # share of values that go a learned way: with less, data are not like those that were learned
+_NEARLY, _FRAME = 0.02, 8  # by how much a wish may be missed without a word; bytes that a block takes
 _BESIDE, _INSIDE, _AUTO = "beside", "inside", "auto"
 
 
@@ -72,6 +73,8 @@ class CompressionReport:
         In units of the data.
     learned : float
         The share of values that went a learned way; the others went a plain one, which was shorter.
+    mean_squared_error : float
+        In squared units of the data; values that are not finite do not count.
     """
 
     raw_bytes: int
@@ -81,6 +84,7 @@ class CompressionReport:
     bits_per_value: float
     largest_error: float
     learned: float
+    mean_squared_error: float
 
     @property
     def ratio(self) -> float:
@@ -206,6 +210,7 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         writer.end()
         self.report_ = _report(tally, file.tell() - start, len(shared), inside)
         _warn_if_unlike(tally, bool(learned))
+        _warn_if_poor(self.quality, self.bytes_per_sample, tally, len(np.atleast_1d(values)))
         return self.report_
 
     def decompress(self, data: bytes | str | os.PathLike[str]) -> Any:
@@ -393,8 +398,33 @@ def rebuild_compressor(file: ModelFile, name: str) -> Compressor:
 
 
 def _report(tally: Tally, written: int, model_bytes: int, inside: bool) -> CompressionReport:
-    bits = 8 * written / max(tally.values, 1)
-    return CompressionReport(tally.raw, written, model_bytes, inside, bits, tally.largest_error, tally.learned)
+    values = max(tally.values, 1)
+    return CompressionReport(
+        raw_bytes=tally.raw,
+        compressed_bytes=written,
+        model_bytes=model_bytes,
+        model_inside=inside,
+        bits_per_value=8 * written / values,
+        largest_error=tally.largest_error,
+        learned=tally.learned,
+        mean_squared_error=tally.squares / values,
+    )
+
+
+def _warn_if_poor(quality: float | None, most: float | None, tally: Tally, records: int) -> None:
+    if quality is not None and tally.kept < quality - _NEARLY:
+        warnings.warn(
+            f"the code keeps {tally.kept:.3f} of the variance of these data, not {quality}; learn from data that are "
+            "more like them, or from more of them",
+            RefoldWarning,
+            stacklevel=3,
+        )
+    if most is not None and records and tally.packed / records > most * (1 + _NEARLY) + _FRAME / records:
+        warnings.warn(
+            f"a record takes {tally.packed / records:.2f} bytes, not {most}; learn a code for fewer bytes",
+            RefoldWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_if_unlike(tally: Tally, learned: bool) -> None:
