@@ -61,19 +61,20 @@ def digits():
 @pytest.fixture(scope="module")
 def learned(digits):
     """A compressor of each kind, learned in little time, with data that it did not learn from."""
-    field, known = moving(), moving() < 1e19
-    small = LatticePlan(hidden=16, steps=(300, 200), bits=(8,), batch=256)
+    field = moving(10)[:5]
+    known = field < 1e19
+    small = LatticePlan(hidden=16, steps=(500, 300), bits=(8,), batch=512)
     lattice = learn_lattice(np.where(known, field, 0) / 2e-3, known, 4, 0, plan=small)
     raster = learn_raster(digits[:800], plan=RasterPlan(8, (16, 16)))
     table = digits.reshape(-1, 64)[:, 16:28].astype(np.int16)
     columns = learn_columns(table[:1500].astype(np.int64))
-    brief = CodeTrainingPlan(6, (32,), (32,), 8, steps=200, batch_size=64)
-    code = learn_code(digits[:800], 0, quality=0.5, plan=brief)
+    brief = CodeTrainingPlan(6, (32,), (32,), 8, steps=600, batch_size=64)
+    code = learn_code(digits[:800], 0, quality=0.4, plan=brief)
     return {
-        "field": (with_model(model_of({FIELD: lattice}), max_error=0.016), moving(seed=1)),
+        "field": (with_model(model_of({FIELD: lattice}), max_error=0.016), moving(10)[5:]),
         "pictures": (with_model(model_of({PICTURES: raster})), digits[800:1100]),
         "table": (with_model(model_of({TABLE: columns})), table[1500:]),
-        "code": (with_model(model_of({CODE: code}), quality=0.5), digits[800:1100]),
+        "code": (with_model(model_of({CODE: code}), quality=0.4), digits[800:1100]),
     }
 
 
@@ -111,8 +112,8 @@ def test_a_quality_is_reached_on_the_data_at_hand(learned):
     compressor, digits = learned["code"]
     found = compressor.decompress(compressor.compress(digits)).astype(np.float64)
     kept = 1 - np.square(found - digits).mean() / digits.var(axis=0, dtype=np.float64).mean()
-    assert 0.49 < kept < 0.55
-    with_fewer = clone(compressor).set_params(quality=0.4)
+    assert 0.39 < kept < 0.45
+    with_fewer = clone(compressor).set_params(quality=0.3)
     with_fewer.model_ = compressor.model_
     assert len(with_fewer.compress(digits)) < len(compressor.compress(digits))
 
