@@ -117,7 +117,7 @@ METHODS = {
     "plain": Method("refold, plain autoencoder", autoencoder(None)),
     "keep": Method('**refold**, keep="neighbours"', autoencoder("neighbours")),
     "many": Method('**refold**, keep="neighbours", set for many records', autoencoder("neighbours", **OF_MANY)),
-    "longer": Method("**refold**, wider and twice as long", autoencoder("neighbours(0.12)", **LONGER)),
+    "longer": Method("**refold**, wider and twice as long", autoencoder("neighbours(0.18)", **LONGER)),
     "unrolled": Method('**refold**, keep="distances"', autoencoder("distances")),
 }
 MNIST_METHODS = ("umap", "pacmap", "opentsne", "pca", "plain", "many", "longer")

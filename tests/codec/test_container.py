@@ -33,6 +33,25 @@ def test_every_cut_is_noticed(data):
             refold.decompress(data[:end])
 
 
+@pytest.mark.slow
+def test_ten_thousand_damaged_files_are_refused():
+    rng = np.random.default_rng(0)
+    whole = [
+        Compressor(max_error=bound).compress(values)
+        for bound in (0, 0.01, "1e-3rel", "1e-3pw")
+        for values in (rng.normal(size=(40, 9)), np.cumsum(rng.normal(size=500)).astype(np.float32))
+    ]
+    for case in range(10_000):
+        data = bytearray(whole[case % len(whole)])
+        if case % 3 == 0:
+            del data[rng.integers(len(data)) :]
+        else:
+            for place in rng.choice(len(data), rng.integers(1, 9), replace=False):
+                data[place] ^= 1 << rng.integers(8)
+        with pytest.raises(CompressedFileError):
+            refold.decompress(bytes(data))
+
+
 def test_what_follows_the_end_is_noticed(data):
     with pytest.raises(CompressedFileError, match="follows"):
         refold.decompress(data + b"\0")

@@ -51,6 +51,14 @@ def test_values_of_every_type_and_shape_come_back_within_the_bound(data, dtype, 
     assert_within(values, round_trip(values, bound)[0], bound)
 
 
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(st.data(), st.sampled_from(TYPES), SHAPES, BOUNDS)
+def test_ten_thousand_arrays_come_back_within_the_bound(data, dtype, shape, bound):
+    values = data.draw(hnp.arrays(dtype, shape))
+    assert_within(values, round_trip(values, bound)[0], bound)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(UGLY), min_size=1, max_size=30), st.sampled_from(["f4", "f8"]), BOUNDS)
 def test_what_is_no_ordinary_number_comes_back_bit_for_bit(some, dtype, bound):

@@ -458,7 +458,8 @@ class Autoencoder(
                 f"{self.max_memory!r} holds; give more memory, or a part of the records"
             )
         features = self._features(self._encode(opened))
-        return code_places(keep, features, self.net_.latent_dim, seed), towards(keep, features)
+        size = self.net_.latent_dim
+        return code_places(keep, features, size, seed), towards(keep, features, size)
 
     def _pass_over(self, opened: Source | Stream) -> None:
         if parse_keep(self.keep).places is not None:

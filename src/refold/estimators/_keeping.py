@@ -13,6 +13,8 @@ Array = NDArray[Any]
 
 _MOST_PLACED = 100_000  # records; of more, some are drawn
 _MOST_COLUMNS, _COMPONENTS = 1024, 256
+_LEAST_LEFT = 0.1  # share of the variance: even where components rebuild everything, codes go to their places
+_FEW = 500  # records: of so many, places weigh half
 _SAMPLED = 5_000  # records that directions are found from
 _REACH = {"neighbours": 0.1, "distances": 0.3}  # of the pull towards a place, in deviations of all places
 
@@ -51,9 +53,14 @@ def _found(keep: Keep, rows: Array, dimensions: int, seed: int) -> Array:
     return arranged(neighbour_graph(neighbours), start, seed)
 
 
-def towards(keep: Keep, features: Array) -> Towards:
-    """Return the term of the objective that takes codes to their places."""
-    return Towards(keep.weight * _variance(features), _REACH[keep.name], keep.name)
+def towards(keep: Keep, features: Array, dimensions: int) -> Towards:
+    """Return the term of the objective that takes codes to their places.
+
+    Places of neighbours weigh little where as many principal components leave little, since there the errors weigh
+    little too and neighbours are kept anyway; and where records are few, whose neighbours say little about others.
+    """
+    share = 1.0 if isinstance(keep, KeepDistances) else _share_left(features, dimensions) ** 2 * _trust(len(features))
+    return Towards(keep.weight * share * _variance(features), _REACH[keep.name], keep.name)
 
 
 def smoothness(keep: KeepSmooth, features: Array) -> Smooth:
@@ -74,6 +81,18 @@ def _variance(features: Array) -> float:
     return max(float(np.nanvar(known, axis=0, dtype=np.float64).mean()), 1e-12) if known.size else 1e-12
 
 
+def _share_left(features: Array, dimensions: int) -> float:
+    """Return which share of the variance so many principal components leave."""
+    rows = _some(_whole_rows(features)).astype(np.float64)
+    squares = np.square(np.linalg.svd(rows - rows.mean(0), compute_uv=False))
+    return max(_LEAST_LEFT, float(squares[dimensions:].sum() / max(squares.sum(), 1e-300)))
+
+
+def _trust(count: int) -> float:
+    """Return how far places of so many records hold for others."""
+    return count / (count + _FEW)
+
+
 def _whole_rows(features: Array) -> Array:
     """Return rows (n, columns) without gaps and without more columns than are worth while."""
     rows = features.reshape(len(features), -1)
@@ -87,6 +106,10 @@ def _whole_rows(features: Array) -> Array:
 
 def _directions(rows: Array, count: int) -> Array:
     """Return the first principal directions (columns, count) of some rows."""
-    some = rows[:: max(1, len(rows) // _SAMPLED)]
+    some = _some(rows)
     _, _, directions = np.linalg.svd(some - some.mean(0), full_matrices=False)
     return np.ascontiguousarray(directions[:count].T)
+
+
+def _some(rows: Array) -> Array:
+    return rows[:: max(1, len(rows) // _SAMPLED)]

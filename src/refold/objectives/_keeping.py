@@ -17,7 +17,7 @@ class KeepNeighbours:
         Neighbours of a record.
     """
 
-    weight: float = 0.2
+    weight: float = 0.3
     count: float = 15
     name = "neighbours"
 
