@@ -59,6 +59,8 @@ def test_a_bound_is_kept_and_told(field, tmp_path):
 class Pattern:
     """Remembers six records and takes them off those that follow each other in the same order."""
 
+    limits, gaps = (-(1 << 40), 1 << 40), True
+
     def __init__(self, record):
         self.record = record
 

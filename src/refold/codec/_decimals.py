@@ -139,7 +139,7 @@ def number_map(values: Array) -> NumberMap | None:
     >>> import numpy as np
     >>> from refold.codec import number_map
     >>> number_map(np.array([0.25, 12.5])).to_numbers(np.array([0.5, -1.25])).tolist()
-    [50, -125]
+    [2, -5]
     """
     values = np.asarray(values)
     values = values.astype(values.dtype.newbyteorder("<"), copy=False)

@@ -1,7 +1,7 @@
 """A block of values to bytes: the shortest of all ways that keep the promise, and back."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ Array = NDArray[Any]
 _BYTES = {0: (RAW, False), 1: (LZMA, False), 2: (BZ2, False), 3: (LZMA, True)}
 _LARGE = 1 << 14  # values: ways of larger blocks are tried on a part
 _NEAR, _MOST_TRIED = 1.1, 2  # times the best on a part: ways that may be the best on the whole, and how many at most
-_SAMPLE = 1 << 18  # bytes that general compressors are tried on
+_PART_LONGER = 1.3  # times its share of the whole: what a part may take, which lacks what lies around it
+_SAMPLE = 1 << 16  # bytes that general compressors are tried on
 _DAMAGED = (ValueError, IndexError, OverflowError, TypeError, AssertionError, ZeroDivisionError, struct.error)
 
 
@@ -57,9 +58,13 @@ def pack(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...] = ()) 
     code = code_of(ways)
     if code is not None:
         return _reduced(values, code)
-    plain = _shortest_bytes(values)
     coded = _coded(values, bound, ways, fill)
-    return min((plain, *coded), key=lambda packed: len(packed.data))
+    most = min((len(packed.data) for packed in coded), default=None)
+    return _shortest([*coded, _shortest_bytes(values, most)])
+
+
+def _shortest(packed: list[Packed]) -> Packed:
+    return min(packed, key=lambda each: len(each.data))
 
 
 def unpack(data: bytes, shape: tuple[int, ...], dtype: Any, ways: Ways) -> Array:
@@ -107,13 +112,15 @@ def _rebuilt(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], code: Le
 # --- bytes ---------------------------------------------------------------------------------------------------------
 
 
-def _shortest_bytes(values: Array) -> Packed:
-    """Return the block by a general compressor, one that a part of it says is the best."""
+def _shortest_bytes(values: Array, most: int | None) -> Packed:
+    """Return the block by a general compressor, or as it is where a part says that it will take more than `most`."""
     data, size = np.ascontiguousarray(values).tobytes(), values.dtype.itemsize
     ends = len(data) if len(data) <= _SAMPLE else _SAMPLE // size * size
     tried = [number for number, (_, mixed) in _BYTES.items() if not mixed or size > 1]
-    best = min(tried, key=lambda number: len(_to_bytes(number, data[:ends], size)))
-    packed = min((_to_bytes(number, data, size) for number in {0, best}), key=len)
+    lengths = {number: len(_to_bytes(number, data[:ends], size)) for number in tried}
+    best = min(lengths, key=lambda number: lengths[number])
+    worth = most is None or lengths[best] * len(data) <= _PART_LONGER * most * max(ends, 1)
+    packed = min((_to_bytes(number, data, size) for number in {0, best if worth else 0}), key=len)
     return Packed(packed, packed[0], values)
 
 
@@ -135,21 +142,26 @@ def _from_bytes(number: int, data: bytes, shape: tuple[int, ...], dtype: np.dtyp
 # --- ways ----------------------------------------------------------------------------------------------------------
 
 
-def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> Iterator[Packed]:
+def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> list[Packed]:
+    """Return the block by all ways that may be the shortest and keep the promise."""
     specials = find_specials(values, fill)
     if specials is None:
-        return
+        return []
     gapless = unbroken(values, specials.known)
     whole = whole_of(gapless, specials.known, bound)
     if whole is None:
-        return
+        return []
     jobs = [_Job(gapless, form.true(gapless), specials, form) for form in forms_of(whole)]
     suiting = {number: _suiting(way, jobs) for number, way in ways.items()}
     given = {number: job for number, job in suiting.items() if job is not None}
-    for number in _promising(given, ways):
-        packed = _kept(number, ways[number], given[number], values, bound)
-        if packed is not None:
-            yield packed
+
+    def kept(numbers: Iterable[int]) -> list[Packed]:
+        tried = (_kept(number, ways[number], given[number], values, bound) for number in numbers)
+        return [packed for packed in tried if packed is not None]
+
+    learned = kept(number for number in given if number >= FIRST_LEARNED)
+    plain = {number: job for number, job in given.items() if number < FIRST_LEARNED}
+    return learned + kept(_promising(plain, ways, min((len(packed.data) for packed in learned), default=None)))
 
 
 def _suiting(way: Way, jobs: "list[_Job]") -> "_Job | None":
@@ -198,18 +210,26 @@ def unbroken(values: Array, known: Array) -> Array:
     return filled
 
 
-def _promising(jobs: dict[int, _Job], ways: Ways) -> list[int]:
-    """Return the ways that are worth the whole block: what was learned, and of plain ways those good on a part."""
-    learned = [number for number in jobs if number >= FIRST_LEARNED]
-    plain = [number for number in jobs if number < FIRST_LEARNED]
-    if len(plain) < 2 or next(iter(jobs.values())).values.size <= _LARGE:
-        return plain + learned
-    sizes = {}
-    for number in plain:
-        part = jobs[number].part(_part_of(jobs[number].values.shape))
-        sizes[number] = len(_through(number, ways[number], part).data)
-    plain.sort(key=lambda number: sizes[number])
-    return [number for number in plain[:_MOST_TRIED] if sizes[number] <= _NEAR * sizes[plain[0]]] + learned
+def _promising(jobs: dict[int, _Job], ways: Ways, most: int | None) -> list[int]:
+    """Return the ways that are worth the whole block: of a large one those that do well on a part of it.
+
+    Parameters
+    ----------
+    jobs : dict of int to _Job
+    ways : mapping of int to Way
+    most : int or None
+        Bytes that another way took already.
+    """
+    values = next(iter(jobs.values())).values if jobs else np.zeros(0)
+    if values.size <= _LARGE:
+        return list(jobs)
+    parts = {number: job.part(_part_of(values.shape)) for number, job in jobs.items()}
+    sizes = {number: len(_through(number, ways[number], part).data) for number, part in parts.items()}
+    ranked = sorted(sizes, key=lambda number: sizes[number])[:_MOST_TRIED]
+    limit = _NEAR * sizes[ranked[0]]
+    if most is not None:
+        limit = min(limit, _PART_LONGER * most * parts[ranked[0]].values.size / values.size)
+    return [number for number in ranked if sizes[number] <= limit]
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -200,13 +200,13 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         if model == _AUTO and learned and code_of(wish.ways) is None and not self._pays(values):
             learned, wish = b"", self.wish(values, b"")
         shared = readers_model(learned)
-        inside = model != _BESIDE and bool(learned)
         start = file.tell()
         writer = RefzWriter(file)
-        if inside:
-            writer.model(shared)
         with self._told(values.size) as told:
             tally = write_array(writer, values, wish, mark=marked(shared), told=told)
+        inside = model != _BESIDE and tally.learned > 0
+        if inside:  # at the end, where it is known whether any block needs it
+            writer.model(shared)
         writer.end()
         self.report_ = _report(tally, file.tell() - start, len(shared), inside)
         _warn_if_unlike(tally, bool(learned))
