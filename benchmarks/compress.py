@@ -2,7 +2,8 @@
 
 Digits without loss and with the same loss, fields with a promised largest error, data that nothing can be learned of,
 tables, and speed. Every peer has the best of its settings, and whatever it coded is decoded and compared. Ours is
-counted twice: with the model shared, and with the model inside the file. Prints the tables and writes
+counted twice: with the model shared, and with all that a reader needs in the file (the model inside where that
+pays). Prints the tables and writes
 ``benchmarks/RESULTS.md``, a section for every part; ``--only`` runs some. ``--peers-only`` leaves our own codec out
 and writes nothing.
 """

@@ -14,6 +14,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+SHARED, ALONE = "**refold**, model shared", "**refold**, the file alone"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is measured: peers alone, or our own codec beside them."""
@@ -44,7 +47,7 @@ class Coded:
 
 @dataclass(frozen=True)
 class Ours:
-    """What our own codec came to: bytes with the model beside and inside, seconds, and what was decoded of each."""
+    """What our own codec came to: bytes with the model beside, or inside where it pays, seconds, and what came back."""
 
     beside: int
     inside: int
@@ -57,8 +60,8 @@ class Ours:
     def sizes(self) -> tuple[tuple[str, int, Array], ...]:
         """Return the two lines of a table: a title, bytes, and what was decoded."""
         return (
-            ("**refold**, model shared", self.beside, self.found),
-            ("**refold**, model inside", self.inside, self.found_inside),
+            (SHARED, self.beside, self.found),
+            (ALONE, self.inside, self.found_inside),
         )
 
 
@@ -70,7 +73,7 @@ def run_ours(learned: Array, coded: Array, **parameters: Any) -> Ours:
     fitted, learning = timed(lambda: Compressor(**parameters, random_state=0).fit(learned))
     blob, there = timed(lambda: fitted.compress(coded, model="beside"))
     found, back = timed(lambda: np.asarray(fitted.decompress(blob)))
-    whole = fitted.compress(coded, model="inside")
+    whole = fitted.compress(coded, model="auto")
     return Ours(len(blob), len(whole), learning, there, back, found, np.asarray(fitted.decompress(whole)))
 
 
