@@ -47,7 +47,7 @@ class Coded:
 
 @dataclass(frozen=True)
 class Ours:
-    """What our own codec came to: bytes with the model beside, or inside where it pays, seconds, and what came back."""
+    """What our own codec came to: bytes, the model beside or inside where it pays, seconds, and what came back."""
 
     beside: int
     inside: int
