@@ -44,7 +44,7 @@ BOUNDS = st.sampled_from([0, 1e-300, 1e-9, 1e-3, 0.5, 1, 7, 1e5, "1e-3pw", "0.2p
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from(TYPES), SHAPES, BOUNDS)
 def test_values_of_every_type_and_shape_come_back_within_the_bound(data, dtype, shape, bound):
     values = data.draw(hnp.arrays(dtype, shape))
@@ -59,7 +59,7 @@ def test_ten_thousand_arrays_come_back_within_the_bound(data, dtype, shape, boun
     assert_within(values, round_trip(values, bound)[0], bound)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(UGLY), min_size=1, max_size=30), st.sampled_from(["f4", "f8"]), BOUNDS)
 def test_what_is_no_ordinary_number_comes_back_bit_for_bit(some, dtype, bound):
     with np.errstate(over="ignore"):
@@ -123,7 +123,7 @@ def test_many_kinds_of_gaps_come_back(rng):
     assert find_specials((bits + np.arange(500) * 1000).astype(np.uint64).view(np.float64)) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused_in_a_sentence(data):
     try:

@@ -170,12 +170,23 @@ def test_every_machine_decodes_to_the_same_values(learned, environment, tmp_path
     files = {}
     for kind, (compressor, values) in learned.items():
         path = tmp_path / f"{kind}.refz"
-        path.write_bytes(compressor.compress(values, model="inside"))
+        path.write_bytes(compressor.compress(values[:60], model="inside"))
         files[str(path)] = sha256(refold.decompress(path).tobytes()).hexdigest()
-    script = (
-        "import json, sys, refold; from hashlib import sha256;"
-        "print(json.dumps({path: sha256(refold.decompress(path).tobytes()).hexdigest() for path in sys.argv[1:]}))"
-    )
+    script = """
+import json, sys
+from hashlib import sha256
+from refold.codec import read_block, read_contents, unpack, ways_of
+
+def digest(path):
+    with open(path, "rb") as file:
+        contents = read_contents(file)
+        (entry,), (model,) = contents.arrays, contents.models.values()
+        (block,) = entry.blocks
+        values = unpack(read_block(file, block), entry.shape, entry.head.dtype, ways_of(model))
+        return sha256(values.tobytes()).hexdigest()
+
+print(json.dumps({path: digest(path) for path in sys.argv[1:]}))
+"""
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, *files],
         env=os.environ | environment, capture_output=True, text=True, check=True,
