@@ -385,7 +385,7 @@ class _Column:
     def opinions(self, memory: _Memory, contexts: Array) -> Array:
         """Return opinions (m, n, k) of what came in contexts like these."""
         count = self.count
-        first = np.bincount(memory.symbols, minlength=count) * _SEEN + self.prior()
+        first = np.bincount(memory.symbols, minlength=count).astype(np.int64) * _SEEN + self.prior()
         opinion = log2_of(first)
         part = np.maximum(first * _PRIOR // first.sum(), 1)
         table, slots = self.counted(memory, contexts)
@@ -407,7 +407,8 @@ class _Column:
         past = slots[memory.contexts]
         at = past >= 0
         cells = past[at].astype(np.int64) * self.count + np.broadcast_to(memory.symbols, past.shape)[at]
-        return np.bincount(cells, minlength=int(present.sum()) * self.count), slots[contexts]
+        counts = np.bincount(cells, minlength=int(present.sum()) * self.count)
+        return counts.astype(np.int64, copy=False), slots[contexts]
 
     def prior(self) -> Array:
         """Return what symbols weigh before any came."""

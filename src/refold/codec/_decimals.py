@@ -20,6 +20,7 @@ Array = NDArray[Any]
 _WHOLE, _SCALED, _DIGITS, _ORDERED, _LISTED = range(5)
 _DTYPES = ("?", "b", "B", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
 _POWERS = 22  # 10**22 is the largest power of ten that float64 holds
+_TENS = np.array([float(10**power) for power in range(_POWERS + 1)])  # exact, as not every `pow` is
 _DECIMALS = 18  # what 64 bits hold
 _LOOKED_AT = 4096  # numbers that all guesses are tried on
 _RARE = 0.01  # share of numbers that a guess may miss
@@ -336,8 +337,7 @@ def _from_digits(part: _Part, values: Array) -> Array:
 
 
 def _times_power(size: Array, power: Array) -> Array:
-    tens = np.array([10.0**k for k in range(_POWERS + 1)])
-    up, down = tens[np.clip(power, 0, _POWERS)], tens[np.clip(-power, 0, _POWERS)]
+    up, down = _TENS[np.clip(power, 0, _POWERS)], _TENS[np.clip(-power, 0, _POWERS)]
     return np.asarray(np.rint(np.where(power >= 0, size * up, size / down)))
 
 
@@ -347,10 +347,9 @@ def _to_digits(part: _Part, numbers: Array, dtype: np.dtype[Any]) -> Array:
     each = 9 * 10 ** (digits - 1)
     power = (np.maximum(size, 1) - 1) // each
     mantissa = (size - 1 - power * each + 10 ** (digits - 1)).astype(np.float64)
-    tens = np.array([10.0**k for k in range(_POWERS + 1)])
     away = digits - 1 - (power + low)
     values = np.where(
-        away >= 0, mantissa / tens[np.clip(away, 0, _POWERS)], mantissa * tens[np.clip(-away, 0, _POWERS)]
+        away >= 0, mantissa / _TENS[np.clip(away, 0, _POWERS)], mantissa * _TENS[np.clip(-away, 0, _POWERS)]
     )
     values = np.where(size == 0, 0.0, values)
     return np.asarray(np.where(numbers < 0, -values, values).astype(dtype))

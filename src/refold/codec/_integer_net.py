@@ -93,9 +93,8 @@ def _code_layer(coder: Coder, shape: tuple[int, ...], layer: IntegerLayer | None
     mantissa, exponent = (None, None) if layer is None else np.frexp(layer.scale)
     whole = None if mantissa is None else np.ldexp(mantissa, 24).astype(np.int64)
     bias = _code_even(coder, shape[1], None if layer is None else layer.bias.astype(np.int64))
-    scale = np.ldexp(
-        _code_even(coder, shape[1], whole).astype(np.float32), _code_even(coder, shape[1], exponent) - 24
-    )
+    digits, power = _code_even(coder, shape[1], whole), _code_even(coder, shape[1], exponent) - 24
+    scale = np.ldexp(digits.astype(np.float32), power.astype(np.int32))  # not all platforms take int64 here
     weight = code_weights(coder, shape, None if layer is None else layer.weight)
     return IntegerLayer(weight, bias.astype(np.int32), scale.astype(np.float32))
 

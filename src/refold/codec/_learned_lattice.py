@@ -30,12 +30,12 @@ from refold.codec._numbers import Counts, code_numbers
 
 Array = NDArray[Any]
 
-_MOST = 1 << 50  # numbers are added up, some sixteen-fold
+_MOST = 1 << 49  # sixteen of them are added up in floats, which hold whole numbers up to 2**53
 
 SKIP_PARTS, MOST_SKIP = 4096, 8191  # parts of a weight of the linear form, and the largest weight
 PARTS = 64  # of a local scale, and of an octave: in these the network answers
 _GRADES, _GRADE_PARTS, _FIRST_GRADE = 60, 16, -4.75  # four to an octave; binary logarithm of the first
-_FOURTH_POWER = 1.189207115002721
+_FINE_SCALES = (1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429)  # of an octave; `pow` may differ
 _ANSWERS = 2
 _USUAL_SCALE, _LARGEST_SCALE = 0x3B80, 0x7F000000  # 1 / 256, its upper half; of all floats that are not infinite
 _MOST_BIAS = 1 << 22
@@ -43,7 +43,7 @@ _GROUPS = 3  # of sizes near: none, small, others
 _FEW = 4096  # places of a slice; smaller ones are laid side by side
 _FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 14
 _PRIOR = logistic_chances(
-    [2.0**-4 * 2.0 ** ((grade - 3) // 4) * _FOURTH_POWER ** ((grade - 3) % 4) for grade in range(_GRADES)]
+    [2.0**-4 * 2.0 ** ((grade - 3) // 4) * _FINE_SCALES[(grade - 3) % 4] for grade in range(_GRADES)]
 )
 
 

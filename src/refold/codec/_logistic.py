@@ -5,7 +5,7 @@ logarithms of the shares of a few logistic distributions. Their cumulative distr
 Python's decimals make, whose ``exp`` is rounded correctly on every machine.
 """
 
-from decimal import Context, Decimal
+from decimal import Context, Decimal, localcontext
 from functools import cache
 from typing import Any
 
@@ -90,7 +90,8 @@ class _Tables:
 
 @cache
 def _tables() -> _Tables:
-    return _Tables()
+    with localcontext(Context(prec=28)):  # whatever the program has set
+        return _Tables()
 
 
 def _exp(power: Decimal) -> Decimal:

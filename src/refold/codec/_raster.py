@@ -7,7 +7,7 @@ likely such repetitions are here. A picture that costs more than it would cost p
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -30,7 +30,7 @@ _PATIENCE = 32  # bits that a picture may cost more than plainly before it is fi
 
 def _chances() -> Array:
     exact = (CERTAIN / (1 + (Decimal(-logit) / RASTER_PARTS).exp()) for logit in range(-_LOGIT, _LOGIT + 1))
-    return np.asarray(np.clip([int(chance.to_integral_value()) for chance in exact], 1, CERTAIN - 1))
+    return np.array([min(max(int(chance.to_integral_value()), 1), CERTAIN - 1) for chance in exact], np.int64)
 
 
 def _fading() -> Array:
@@ -38,8 +38,9 @@ def _fading() -> Array:
     return np.asarray(np.maximum([int(weight.to_integral_value()) for weight in exact], 1), np.float32)
 
 
-CHANCES = _chances()  # of logits -_LOGIT to _LOGIT
-FADING = _fading()  # weights of logits so much below the largest
+with localcontext(Context(prec=28)):  # whatever the program that imports this has set
+    CHANCES = _chances()  # of logits -_LOGIT to _LOGIT
+    FADING = _fading()  # weights of logits so much below the largest
 
 
 def chance_of(logits: Array) -> Array:
