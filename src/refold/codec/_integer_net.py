@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 _MOST_WEIGHT, MOST_ACTIVE = 127, 255
 _EXACT = 1 << 24
+_MOST_ANSWER = 1 << 30  # beyond what int32 holds, processors differ
 _DIGITS = 12  # binary ones, of a scale
 _AT_ONCE = 16_384  # rows: what fits into the processor's cache
 
@@ -68,7 +69,8 @@ class IntegerNet:
             flowing = np.rint(_summed(flowing, weight, bias) * scale)
             np.clip(flowing, 0, MOST_ACTIVE, out=flowing)
         weight, bias, scale = last
-        return np.asarray(np.rint(_summed(flowing, weight, bias) * scale), np.int32)
+        answers = np.clip(np.rint(_summed(flowing, weight, bias) * scale), -_MOST_ANSWER, _MOST_ANSWER)
+        return np.asarray(answers, np.int32)
 
     def to_bytes(self) -> bytes:
         """Return the network; weights take as many bits as their spread deserves."""
