@@ -28,6 +28,7 @@ from refold.codec import (
     values_checksum,
     ways_of,
 )
+from refold.estimators._code_alone import Spread
 from refold.estimators._packing_pool import Packing
 
 Array = NDArray[Any]
@@ -57,7 +58,7 @@ class Tally:
     packed: int = 0
     largest_error: float = 0.0
     squares: float = 0.0  # of all errors
-    variance: float = 0.0  # of values around their means over the records, summed
+    spread: Spread = field(default_factory=Spread)  # of values that were reduced to a code
     blocks: int = 0
     by_way: dict[int, int] = field(default_factory=dict)  # values, by the number of the way
     sizes: list[int] = field(default_factory=list)  # bytes of each block
@@ -76,12 +77,12 @@ class Tally:
         with np.errstate(over="ignore"):
             self.squares += float(np.square(errors).sum())
         if way == CODE:
-            self.variance += float(before.var(axis=0, dtype=np.float64).sum()) * len(before)
+            self.spread.add(before)
 
     @property
     def kept(self) -> float:
         """Return the share of the variance that comes back from a code."""
-        return 1 - self.squares / max(self.variance, 1e-300)
+        return self.spread.kept(self.squares)
 
     @property
     def learned(self) -> float:
