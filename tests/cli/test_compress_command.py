@@ -356,18 +356,18 @@ def digits():
 def code_model(digits, tmp_path_factory):
     """The model of a small code that was learned from digits for a quality of .4."""
     folder = tmp_path_factory.mktemp("code")
-    np.save(folder / "digits.npy", digits[:900])
+    np.save(folder / "digits.npy", digits)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("refold.estimators._code_alone.learn_code", briefly)
         words = ("--for", "compress", "--quality", 0.4, "-o", folder / "m.safetensors", "--json", "-q")
         told = json.loads(run("fit", folder / "digits.npy", *words).stdout)
-    assert told["held_back"] == 90 and told["bytes_with_model"] < told["bytes_without_model"]
-    assert 0.3 < told["variance_kept"] < 0.5 and told["readers_model_bytes"] < told["model_bytes"]
+    assert told["held_back"] == 179 and told["bytes_with_model"] < told["bytes_without_model"]
+    assert 0.38 < told["variance_kept"] < 0.42 and told["readers_model_bytes"] < told["model_bytes"]
     return folder / "m.safetensors"
 
 
 def briefly(values, seed, most, quality, told):
-    brief = CodeTrainingPlan(6, (32,), (32,), 8, steps=600, batch_size=64)
+    brief = CodeTrainingPlan(8, (64,), (64,), 8, steps=800, batch_size=64)
     return learn_code(values, 0, most, quality, plan=brief)
 
 
@@ -396,11 +396,11 @@ def test_a_model_carries_its_quality_and_what_is_kept_is_told(code_model, digits
 
 
 def test_what_is_asked_of_a_code_goes_before_what_its_model_says(code_model, digits, tmp_path):
-    np.save(tmp_path / "d.npy", digits[:600])
+    np.save(tmp_path / "d.npy", digits[:200])
     words = ("compress", tmp_path / "d.npy", "-o", tmp_path / "d.refz", "-m", code_model, "--overwrite")
     sizes = [json.loads(run(*words, *more, "--json").stdout)["arrays"][0]["compressed_bytes"]
              for more in ((), ("--quality", 0.2), ("--bytes-per-sample", 0.3))]  # fmt: skip
-    assert sizes[1] < sizes[0] and sizes[2] <= 0.31 * 600 + 8
+    assert sizes[1] < sizes[0] and sizes[2] <= 0.31 * 200 + 8
     run(*words, "--model-inside", "--threads", 2)
     run("verify", tmp_path / "d.refz", "--against", tmp_path / "d.npy")
     assert "not max_error" in run(*words, "--max-error", 2, code=2).stderr

@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refold._errors import CompressedFileError, DataError, nearest
+from refold._errors import CompressedFileError, DataError
 from refold.codec import (
     CODE,
     FIRST_LEARNED,
@@ -206,20 +206,6 @@ def ways_for(entry: ArrayEntry, contents: RefzContents, models: dict[bytes, byte
             f"these data were compressed with the model {mark.hex()}, which is not in the file; give that model"
         )
     return ways_of(model)
-
-
-def entry_named(contents: RefzContents, name: str) -> ArrayEntry:
-    """Return the array of a name.
-
-    Raises
-    ------
-    DataError
-    """
-    names = [entry.head.name for entry in contents.arrays]
-    if name not in names:
-        known = ", ".join(map(repr, names[:10])) or "none"
-        raise DataError(f"there is no array {name!r} in the file{nearest(name, names)}; there are {known}")
-    return contents.arrays[names.index(name)]
 
 
 def marked(model: bytes) -> bytes:
