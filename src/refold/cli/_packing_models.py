@@ -30,8 +30,9 @@ def most_values(job: ArrayToPack) -> int:
 
 def learner_of(job: ArrayToPack, compressor: Compressor, verbose: bool) -> Compressor:
     """Return a compressor that learns from an array as it is stored: its bound, its gaps."""
-    given = {**compressor.get_params(), "max_error": str(job.within()), "verbose": int(verbose)}
-    return Compressor(**given).set_params(fill_value=job.fill[0] if job.fill else None)
+    fill = job.fill[0] if job.fill else None
+    given = {"max_error": str(job.within()), "fill_value": fill, "verbose": int(verbose)}
+    return Compressor(**{**compressor.get_params(), **given})
 
 
 def given_model(job: ArrayToPack, compressor: Compressor, inside: bool) -> PackingModel:
