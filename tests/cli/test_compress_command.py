@@ -1,12 +1,14 @@
 """`refold compress`, `decompress`, `list` and `verify` as their users meet them."""
 
 import json
+import os
 
 import netCDF4
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 import refold
@@ -15,6 +17,7 @@ from refold.codec import Bound, RefzWriter, ways_of
 from refold.codec._learned import LEARNED, PLAIN
 from refold.estimators import Wish, _compressed_files, packing_by
 from refold.estimators._compressing import write_array
+from refold.train import CodeTrainingPlan, learn_code
 
 
 def run(*words, code=0):
@@ -238,7 +241,9 @@ def test_nothing_is_overwritten_unasked_and_outputs_must_suit(field, tmp_path):
         (("--max-error", "x"), 2, "must be"),
         (("--max-error", "2pw"), 2, "max_error"),
         (("--model-inside",), 2, "give one"),
-        (("--quality", "0.9"), 2, "--max-error"),
+        (("--quality", "0.9"), 2, "refold fit"),
+        (("--quality", "0.9", "--bytes-per-sample", "3"), 2, "exclude one another"),
+        (("--quality", "0.9", "--max-error", "3", "--learn"), 2, "exclude one another"),
         (("-m", "absent.safetensors"), 1, "absent.safetensors"),
     ],
 )
@@ -337,3 +342,143 @@ def test_what_is_stopped_leaves_nothing(field, tmp_path, monkeypatch):
     monkeypatch.setattr("refold.cli._compressing.pack_array", stop)
     assert "interrupted" in run("compress", field, "-o", tmp_path / "f.refz", code=130).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["field.npy"]
+
+
+# --- a code alone --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits().images.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def code_model(digits, tmp_path_factory):
+    """The model of a small code that was learned from digits for a quality of .4."""
+    folder = tmp_path_factory.mktemp("code")
+    np.save(folder / "digits.npy", digits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("refold.estimators._code_alone.learn_code", briefly)
+        words = ("--for", "compress", "--quality", 0.4, "-o", folder / "m.safetensors", "--json", "-q")
+        told = json.loads(run("fit", folder / "digits.npy", *words).stdout)
+    assert told["held_back"] == 179 and told["bytes_with_model"] < told["bytes_without_model"]
+    assert 0.38 < told["variance_kept"] < 0.42 and told["readers_model_bytes"] < told["model_bytes"]
+    return folder / "m.safetensors"
+
+
+def briefly(values, seed, most, quality, told):
+    brief = CodeTrainingPlan(8, (64,), (64,), 8, steps=800, batch_size=64)
+    return learn_code(values, 0, most, quality, plan=brief)
+
+
+def kept_of(values, found):
+    values = values.astype(float)
+    return 1 - np.square(values - found).sum() / np.square(values - values.mean(0)).sum()
+
+
+def test_a_model_carries_its_quality_and_what_is_kept_is_told(code_model, digits, tmp_path):
+    values, out, back = tmp_path / "d.npy", tmp_path / "d.refz", tmp_path / "b.npy"
+    np.save(values, digits)
+    told = json.loads(run("compress", values, "-o", out, "-m", code_model, "--json", "-q").stdout)
+    array = told["arrays"][0]
+    assert told["ways"] == {"code alone": 1.0} and told["model_needed"] and array["allowed_error"] is None
+    assert "give that model" in run("decompress", out, "-o", back, code=1).stderr
+    run("decompress", out, "-o", back, "-m", code_model)
+    kept = kept_of(digits, np.load(back))
+    assert abs(kept - 0.4) < 0.02 and array["variance_kept"] == pytest.approx(kept)
+    listed = json.loads(run("list", out, "--json").stdout)["arrays"][0]
+    assert listed["promise"] == array["promise"] == "none: a code alone"
+    done = run("verify", out, "-m", code_model, "--against", values, "--json")
+    found = json.loads(done.stdout)
+    assert found["variance_kept"][""] == pytest.approx(kept) and "mean squared error" in done.stderr
+    squared = np.square(digits.astype(float) - np.load(back)).mean()
+    assert found["mean_squared_errors"][""] == pytest.approx(squared) == array["mean_squared_error"]
+
+
+def test_what_is_asked_of_a_code_goes_before_what_its_model_says(code_model, digits, tmp_path):
+    np.save(tmp_path / "d.npy", digits[:200])
+    words = ("compress", tmp_path / "d.npy", "-o", tmp_path / "d.refz", "-m", code_model, "--overwrite")
+    sizes = [json.loads(run(*words, *more, "--json").stdout)["arrays"][0]["compressed_bytes"]
+             for more in ((), ("--quality", 0.2), ("--bytes-per-sample", 0.3))]  # fmt: skip
+    assert sizes[1] < sizes[0] and sizes[2] <= 0.31 * 200 + 8
+    run(*words, "--model-inside", "--threads", 2)
+    run("verify", tmp_path / "d.refz", "--against", tmp_path / "d.npy")
+    assert "not max_error" in run(*words, "--max-error", 2, code=2).stderr
+
+
+def test_arrays_beside_the_records_of_a_code_come_back_whole(code_model, digits, tmp_path):
+    np.savez(tmp_path / "two.npz", images=digits[:300], labels=np.arange(300))
+    said = run("compress", tmp_path / "two.npz", "-o", tmp_path / "t.refz", "-m", code_model, "--model-inside").stderr
+    assert "every bit of labels comes back" in said and "of the variance of images is kept" in said
+    run("verify", tmp_path / "t.refz", "--against", tmp_path / "two.npz")
+    assert (refold.decompress(tmp_path / "t.refz")["labels"] == np.arange(300)).all()
+
+
+def test_records_that_a_code_cannot_hold_are_named(code_model, digits, tmp_path):
+    gaps = digits.astype(np.float32)
+    far = gaps.copy()
+    gaps[0, 0, 0], far[:2, 0, 0] = np.nan, 1e20
+    for values, said in ((digits[:, :7], "(8, 8)"), (gaps, "NaN"), (far, "1e+20 stands for nothing")):
+        np.savez(tmp_path / "x.npz", x=values)
+        words = ("compress", tmp_path / "x.npz", "-o", tmp_path / "x.refz", "-m", code_model)
+        assert said in run(*words, code=1).stderr
+    assert not (tmp_path / "x.refz").exists()
+
+
+def test_a_code_is_learned_first_where_it_pays(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("refold.estimators._code_alone.learn_code", briefly)
+    for values, pays in ((digits, True), (digits[:30], False)):
+        np.save(tmp_path / "d.npy", values)
+        words = (
+            "compress",
+            tmp_path / "d.npy",
+            "-o",
+            tmp_path / "d.refz",
+            "--learn",
+            "--quality",
+            0.4,
+            "--overwrite",
+        )
+        done = run(*words, "--json")
+        told = json.loads(done.stdout)
+        assert told["model_inside"] == pays and ("every bit of the array comes back" in done.stderr) != pays
+        assert kept_of(values, refold.decompress(tmp_path / "d.refz")) == pytest.approx(0.4 if pays else 1, abs=0.02)
+
+
+# --- names, units, and nothing -------------------------------------------------------------------------------------
+
+
+def test_a_packed_field_is_learned_from_within_its_bound_in_units_of_what_is_stored(tmp_path, monkeypatch):
+    with netCDF4.Dataset(tmp_path / "t.nc", "w") as file:
+        file.createDimension("n", 30)
+        packed = file.createVariable("t", "i2", ("n",), fill_value=-9)
+        packed.set_auto_maskandscale(False)
+        packed.scale_factor = 0.01
+        packed[:] = np.arange(30)
+    asked = []
+    monkeypatch.setattr(
+        "refold.estimators._compressor.learned_ways",
+        lambda values, bound, fill, *rest: asked.append((bound, fill)) or {},
+    )
+    run("fit", tmp_path / "t.nc", "--for", "compress", "--max-error", 0.05, "-o", tmp_path / "m.safetensors")
+    assert asked[0][0].amount == pytest.approx(5) and asked[0][1] == (-9,)
+
+
+def test_a_name_that_is_not_utf_8_is_no_hindrance(field, tmp_path):
+    odd = tmp_path / os.fsdecode(b"odd\xff.npy")
+    try:
+        odd.write_bytes(field.read_bytes())
+    except OSError:
+        pytest.skip("the file system has no such names")
+    run("compress", odd, field, "-o", tmp_path / "two.refz")
+    run("decompress", tmp_path / "two.refz", "-o", tmp_path / "back")
+    assert len(list((tmp_path / "back").iterdir())) == 2
+
+
+def test_what_grows_and_what_is_nothing_is_called_so(tmp_path):
+    np.save(tmp_path / "one.npy", np.arange(3))
+    assert "times larger" in run("compress", tmp_path / "one.npy", "-o", tmp_path / "one.refz").stderr
+    words = ("decompress", tmp_path / "one.refz", "-o", tmp_path / "b.npy", "--array", "x")
+    assert "has no name, and needs none" in run(*words, code=1).stderr
+    np.save(tmp_path / "none.npy", np.zeros((0, 4)))
+    assert "there are no values" in run("compress", tmp_path / "none.npy", "-o", tmp_path / "none.refz").stderr

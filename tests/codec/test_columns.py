@@ -1,10 +1,13 @@
 """Tables come back, in few bytes where columns or rows tell about others."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from refold.codec import BitReader, BitWriter, LearnedColumns, PlainColumns
+from refold.codec._column_choices import chosen_plans
 from refold.codec._mixing import log2_of, solved
 from refold.train import learn_columns
 
@@ -104,3 +107,14 @@ def test_logarithms_and_equations_are_right():
     half = RANDOM.normal(size=(6, 6))
     matrix, right = half @ half.T + np.eye(6), RANDOM.normal(size=6)
     np.testing.assert_allclose(matrix @ solved(matrix, right), right, atol=1e-9)
+
+
+def test_wide_tables_take_little_memory_and_near_columns_are_still_seen():
+    numbers = RANDOM.integers(0, 1000, (200, 300))
+    numbers[:, 1::2] = numbers[:, ::2] + 1
+    tracemalloc.start()
+    plans = chosen_plans(np.ones(numbers.shape, bool), 0, numbers)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+    assert all((0, column - 1) in plans[0][column].sources for column in range(1, 300, 2))

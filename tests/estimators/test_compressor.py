@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 import refold
 from refold import CompressedFileError, Compressor, DataError, ParameterError, RefoldWarning
 from refold.codec import CODE, FIELD, PICTURES, TABLE, model_of
+from refold.estimators import Spread, _code_alone
 from refold.train import (
     CodeTrainingPlan,
     LatticePlan,
@@ -116,6 +117,30 @@ def test_a_quality_is_reached_on_the_data_at_hand(learned):
     with_fewer = clone(compressor).set_params(quality=0.3)
     with_fewer.model_ = compressor.model_
     assert len(with_fewer.compress(digits)) < len(compressor.compress(digits))
+
+
+@pytest.mark.parametrize("count", [3, 999, 1500, 4100])
+def test_a_code_is_tuned_on_records_from_all_over(count, monkeypatch):
+    monkeypatch.setattr(_code_alone, "_AT_ONCE", 700)
+    found = np.concatenate(list(_code_alone._looked_over(np.arange(count)[:, None], ())))[:, 0]
+    steps = np.diff(found)
+    assert len(found) <= 1000 and (steps == steps[0]).all() and found[-1] + steps[0] >= count
+
+
+def test_numbers_that_stand_for_nothing_are_refused_by_a_code(learned):
+    compressor, digits = learned["code"]
+    gaps = digits.astype(np.float32)
+    gaps[:3, 0, 0] = 1e20
+    with pytest.raises(DataError, match="1e\\+20 stands for nothing"):
+        compressor.compress(gaps)
+
+
+def test_the_spread_of_blocks_is_that_of_all_values():
+    values = np.cumsum(np.random.default_rng(0).normal(size=(50, 3, 2)), axis=0) + 1e3
+    spread = Spread()
+    for start, stop in ((0, 7), (7, 7), (7, 30), (30, 50)):
+        spread.add(values[start:stop])
+    assert spread.squares == pytest.approx(np.square(values - values.mean(0)).sum())
 
 
 def test_fewer_bytes_are_kept_to(learned):

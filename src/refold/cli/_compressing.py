@@ -11,13 +11,19 @@ from typing import Any
 
 from refold._atomic import write_whole
 from refold._errors import DataError, ModelFileError, ParameterError
-from refold._memory import free_memory
 from refold._parameters import check_parameters
 from refold.cli._commands import check_output
-from refold.cli._compression_peers import peers_of, sampled_plainly
+from refold.cli._compression_peers import packed_bytes, peers_of, share_of, some_blocks
+from refold.cli._packing_models import (
+    PackingModel,
+    check_code_suits,
+    given_model,
+    learned_model,
+    say_which_are_whole,
+)
 from refold.cli._picture_jobs import check_free
 from refold.cli._talk import bytes_progress, say
-from refold.codec import Bound, RefzWriter, ways_of
+from refold.codec import CODE, Bound, RefzWriter, ways_of
 from refold.data import ArraysOfFile, is_picture, open_arrays, open_pictures_as_arrays
 from refold.estimators import (
     ArrayToPack,
@@ -31,8 +37,7 @@ from refold.estimators import (
 )
 
 ENDING = ".refz"
-_FEWEST_TO_LEARN_FROM = 20  # records
-_PART_OF_MEMORY = 16  # of the free memory records to learn from take one part
+CODE_ALONE = "none: a code alone"  # what is promised of single values
 _WAYS = {
     0: "as they are",
     1: "lzma",
@@ -44,6 +49,7 @@ _WAYS = {
     32: "learned field",
     33: "learned pictures",
     34: "learned table",
+    35: "code alone",
 }
 
 
@@ -82,8 +88,7 @@ class _Done:
 
     job: ArrayToPack
     tally: Tally
-    model: bytes = b""
-    inside: bool = False
+    model: PackingModel
 
 
 def compress_files(texts: Sequence[str], wishes: CompressWishes) -> dict[str, Any]:
@@ -112,16 +117,19 @@ def _compressor(wishes: CompressWishes) -> Compressor:
     if wishes.model is not None and wishes.learn:
         raise ParameterError("--learn learns a model, and --model is one; leave one of them out")
     compressor = Compressor() if wishes.model is None else load_compressor(wishes.model)
-    compressor.set_params(**wishes.parameters)
+    compressor.set_params(**_replaced(wishes.parameters))
     check_parameters(compressor)
-    refuse_code_alone(compressor)
+    if wishes.learn:
+        compressor._code_wish()
+    else:
+        compressor._wanted_of(compressor._model())
     return compressor
 
 
-def refuse_code_alone(compressor: Compressor) -> None:
-    """Refuse what files of several arrays cannot hold."""
-    if compressor.quality is not None or compressor.bytes_per_sample is not None:
-        raise ParameterError("--quality and --bytes-per-sample are not for files yet; give --max-error")
+def _replaced(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters; one that says what is promised stands for all that a model's file says of it."""
+    promises = {"max_error": 0.0, "quality": None, "bytes_per_sample": None}
+    return {**promises, **parameters} if promises.keys() & parameters.keys() else parameters
 
 
 def load_compressor(path: Path) -> Compressor:
@@ -135,8 +143,8 @@ def load_compressor(path: Path) -> Compressor:
     model = load(path, device="cpu")
     if not isinstance(model, Compressor):
         raise ModelFileError(
-            f"{path.name!r} holds a {type(model).__name__}, which compresses nothing; make a model that does: refold "
-            "fit DATA --for compress -o m.safetensors"
+            f"{path.name!r} is a model of the kind {type(model).__name__}, which compresses nothing; make one that "
+            "does: refold fit DATA --for compress -o m.safetensors"
         )
     return model
 
@@ -179,51 +187,52 @@ def _say_notes(files: Sequence[ArraysOfFile]) -> None:
 
 def _write(jobs: Sequence[ArrayToPack], compressor: Compressor, wishes: CompressWishes) -> list[_Done]:
     total = sum(job.records.nbytes for job in jobs)
-    learned = compressor._model()
-    done = []
+    models = _models(jobs, compressor, wishes)
     with (
         write_whole(wishes.output) as temporary,
         open(temporary, "wb") as file,
         bytes_progress(total, wishes.quiet) as progress,
     ):
         writer = RefzWriter(file)
-        if learned and wishes.model_inside:
-            writer.model(learned)
-        for job in jobs:
-            model, inside = learned, bool(learned and wishes.model_inside)
-            if wishes.learn:
-                model = _learned_for(job, compressor, wishes)
-                inside = bool(model)
-                if model:
-                    writer.model(model)
-            tally = _write_array(writer, job, model, wishes.threads, progress)
-            done.append(_Done(job, tally, model, inside))
+        for needed in dict.fromkeys(model.needed for model in models if model.inside):
+            writer.model(needed)
+        done = [
+            _Done(job, _write_array(writer, job, model, wishes.threads, progress), model)
+            for job, model in zip(jobs, models, strict=True)
+        ]
         writer.end()
+    _warn_if_missed(done, compressor)
     return done
 
 
+def _models(jobs: Sequence[ArrayToPack], compressor: Compressor, wishes: CompressWishes) -> list[PackingModel]:
+    """Return which model packs each array."""
+    check_code_suits(jobs, compressor)
+    if wishes.learn:
+        models = [learned_model(job, compressor, wishes.quiet) for job in jobs]
+    else:
+        models = [given_model(job, compressor, bool(wishes.model_inside)) for job in jobs]
+    if compressor._code_wish() is not None and not wishes.quiet:
+        say_which_are_whole(jobs, models)
+    return models
+
+
 def _write_array(
-    writer: RefzWriter, job: ArrayToPack, model: bytes, threads: int | None, progress: Callable[[int], None]
+    writer: RefzWriter, job: ArrayToPack, model: PackingModel, threads: int | None, progress: Callable[[int], None]
 ) -> Tally:
     size = job.records.dtype.itemsize
     blocks = -(-len(job.records) // max(job.rows, 1))
     processes = min(threads or max(1, (os.cpu_count() or 1) // 2), max(blocks, 1))
-    with packing_by(processes, model) as packing:
-        return pack_array(writer, job, ways_of(model), marked(model), lambda values: progress(values * size), packing)
+    ways, mark = ways_of(model.packs), marked(model.needed)
+    with packing_by(processes, model.packs) as packing:
+        return pack_array(writer, job, ways, mark, lambda values: progress(values * size), packing)
 
 
-def _learned_for(job: ArrayToPack, compressor: Compressor, wishes: CompressWishes) -> bytes:
-    """Return what was learned from an array, if it saves more than its own bytes; else nothing."""
-    if job.array.exact or len(job.records) < _FEWEST_TO_LEARN_FROM:
-        return b""
-    values = job.records.sample(free_memory() // _PART_OF_MEMORY // job.records.dtype.itemsize)
-    amount = job.within()
-    learner = Compressor(**{**compressor.get_params(), "max_error": str(amount), "verbose": not wishes.quiet})
-    model = learner.set_params(fill_value=job.fill[0] if job.fill else None).fit(values)._model()
-    if not model:
-        return b""
-    plain, learned, share = sampled_plainly(job, model)
-    return model if (plain - learned) / share > len(model) else b""
+def _warn_if_missed(done: Sequence[_Done], compressor: Compressor) -> None:
+    wanted = compressor._code_wish()
+    for each in done:
+        if wanted is not None and CODE in each.tally.by_way:
+            wanted.warn_if_missed(each.tally.kept, each.tally.packed, len(each.job.records))
 
 
 # --- telling -------------------------------------------------------------------------------------------------------
@@ -233,7 +242,7 @@ def _result(done: Sequence[_Done], wishes: CompressWishes, seconds: float) -> di
     raw = sum(each.tally.raw for each in done)
     size = wishes.output.stat().st_size
     values = sum(each.tally.values for each in done)
-    models = {each.model: each.inside for each in done if each.model}
+    models = {each.model.needed: each.model.inside for each in done if each.model.needed}
     inside = sum(len(model) for model, is_inside in models.items() if is_inside)
     beside = sum(map(len, models)) - inside
     peers = peers_of([each.job for each in done])
@@ -248,7 +257,7 @@ def _result(done: Sequence[_Done], wishes: CompressWishes, seconds: float) -> di
         "bits_per_value": 8 * size / max(values, 1),
         "model_bytes": inside + beside,
         "model_inside": bool(inside),
-        "model_needed": any(each.model and each.tally.learned for each in done),
+        "model_needed": any(each.model.needed and each.tally.learned for each in done),
         "seconds": round(seconds, 2),
         "megabytes_per_second": raw / 1e6 / max(seconds, 1e-9),
         "without_model_bytes": plain,
@@ -263,21 +272,25 @@ def _result(done: Sequence[_Done], wishes: CompressWishes, seconds: float) -> di
 def _plain(done: Sequence[_Done], size: int) -> int:
     """Return how large the file would be without models; of large arrays from some of their blocks."""
     for each in done:
-        if each.model:
-            plain, learned, share = sampled_plainly(each.job, each.model)
-            size += round((plain - learned) / share)
+        if each.model.needed:
+            places = some_blocks(each.job)
+            saved = packed_bytes(each.job, places, b"") - sum(each.tally.sizes[place] for place in places)
+            size += round(saved / max(share_of(each.job, places), 1e-9))
     return size
 
 
 def _array(done: _Done) -> dict[str, Any]:
     job, tally = done.job, done.tally
+    is_code = CODE in tally.by_way
     return {
         "name": job.name,
         "type": str(job.array.records.dtype),
         "shape": list(job.array.shape),
-        "promise": promise_of(str(job.bound), job.array.scale),
+        "promise": CODE_ALONE if is_code else promise_of(str(job.bound), job.array.scale),
         "largest_error": tally.largest_error * job.array.scale,
-        "allowed_error": _allowed(tally, job),
+        "allowed_error": None if is_code else _allowed(tally, job),
+        "mean_squared_error": tally.squares / max(tally.values, 1) * job.array.scale**2,
+        "variance_kept": tally.kept if is_code else None,
         "raw_bytes": tally.raw,
         "compressed_bytes": tally.packed,
         "ways": _ways([tally]),
@@ -334,9 +347,14 @@ def size_text(count: float) -> str:
 
 def _say_result(result: dict[str, Any]) -> None:
     raw, size = result["raw_bytes"], result["compressed_bytes"]
+    if not raw:
+        say(f"there are no values: only names and shapes, {size_text(size)}")
+        say(f"wrote {result['output']}")
+        return
+    smaller = f"{raw / size:.2f} times smaller" if size <= raw else f"{size / raw:.2f} times larger"
     say(
-        f"{size_text(raw)} became {size_text(size)}: {result['ratio']:.2f} times smaller, "
-        f"{result['bits_per_value']:.2f} bits a value, {result['megabytes_per_second']:.1f} MB/s"
+        f"{size_text(raw)} became {size_text(size)}: {smaller}, {result['bits_per_value']:.2f} bits a value, "
+        f"{result['megabytes_per_second']:.1f} MB/s"
     )
     for line in _promises(result["arrays"]):
         say(line)
@@ -359,12 +377,26 @@ def _promises(arrays: Sequence[dict[str, Any]]) -> list[str]:
         found = {each["promise"] for each in lossy}
         return [f"{len(lossy)} of {len(arrays)} arrays keep their promise ({', '.join(sorted(found)[:3])}); "
                 "refold list and --json tell of each"]  # fmt: skip
-    lines = [
-        f"largest error{' of ' + each['name'] if each['name'] else ''} {each['largest_error']:.4g}, "
-        f"promised {each['promise']}{_in_units(each)}"
-        for each in lossy
-    ]
+    lines = [_promise_line(each) for each in lossy]
     return lines + (["every bit of all others comes back"] if len(lossy) < len(arrays) else [])
+
+
+def _promise_line(array: dict[str, Any]) -> str:
+    if array["variance_kept"] is not None:
+        each = array["compressed_bytes"] / max(array["shape"][0], 1)
+        return (
+            f"{kept_text(array['name'], array['variance_kept'], array['mean_squared_error'])}, {each:.2f} bytes a "
+            f"record; the largest error {array['largest_error']:.4g}, nothing was promised of it"
+        )
+    return (
+        f"largest error{' of ' + array['name'] if array['name'] else ''} {array['largest_error']:.4g}, "
+        f"promised {array['promise']}{_in_units(array)}"
+    )
+
+
+def kept_text(name: str, kept: float, squared: float) -> str:
+    """Return what a code alone keeps of an array, in words."""
+    return f"{kept:.4f} of the variance{' of ' + name if name else ''} is kept, mean squared error {squared:.4g}"
 
 
 def _in_units(array: dict[str, Any]) -> str:

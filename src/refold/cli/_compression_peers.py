@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -49,15 +50,21 @@ def _packers() -> dict[str, Callable[[bytes], bytes]]:
     return found
 
 
-def sampled_plainly(job: ArrayToPack, model: bytes) -> tuple[int, int, float]:
-    """Return the bytes of some blocks without a model and with it, and the share of all records that these are."""
-    starts = np.arange(0, len(job.records), job.rows)
-    some = starts[np.unique(np.linspace(0, len(starts) - 1, min(_BLOCKS, len(starts))).astype(int))]
-    bound, plain, learned, rows = job.within(), 0, 0, 0
-    for start in map(int, some):
-        block = np.ascontiguousarray(job.records[start : start + job.rows])
-        block = block.astype(block.dtype.newbyteorder("<"), copy=False)
-        plain += len(pack(block, bound, ways_of(b""), job.fill).data)
-        learned += len(pack(block, bound, ways_of(model), job.fill).data)
-        rows += len(block)
-    return plain, learned, rows / max(len(job.records), 1)
+def some_blocks(job: ArrayToPack) -> list[int]:
+    """Return the numbers of some blocks, spread over all."""
+    count = ceil(len(job.records) / job.rows)
+    return [int(place) for place in np.unique(np.linspace(0, count - 1, min(_BLOCKS, count)).astype(int))]
+
+
+def share_of(job: ArrayToPack, places: Sequence[int]) -> float:
+    """Return the share of all records that is in some blocks."""
+    return sum(min(job.rows, len(job.records) - place * job.rows) for place in places) / max(len(job.records), 1)
+
+
+def packed_bytes(job: ArrayToPack, places: Sequence[int], model: bytes) -> int:
+    """Return the bytes of some blocks by a model, or without one."""
+    bound, ways, size = job.within(), ways_of(model), 0
+    for place in places:
+        block = np.ascontiguousarray(job.records[place * job.rows : (place + 1) * job.rows])
+        size += len(pack(block.astype(block.dtype.newbyteorder("<"), copy=False), bound, ways, job.fill).data)
+    return size

@@ -11,7 +11,7 @@ import numpy as np
 
 from refold._errors import CompressedFileError, DataError, ParameterError
 from refold.cli._commands import check_folder
-from refold.cli._compressing import load_compressor, promise_of, size_text, way_name, ways_text
+from refold.cli._compressing import CODE_ALONE, load_compressor, promise_of, size_text, way_name, ways_text
 from refold.cli._talk import bytes_progress, say
 from refold.data import (
     ArraysOfFile,
@@ -24,7 +24,7 @@ from refold.data import (
     is_taken,
     write_arrays,
 )
-from refold.estimators import CompressedFiles, StoredArray, models_of
+from refold.estimators import CompressedFiles, StoredArray, is_code_alone, models_of
 
 _ROWS = re.compile(r"\s*(\d*)\s*:\s*(\d*)\s*")
 
@@ -211,7 +211,7 @@ def _listed(stored: StoredArray) -> dict[str, Any]:
         "name": head.name,
         "type": str(stored.named.records.dtype),
         "shape": list(stored.named.shape),
-        "promise": _promise(stored),
+        "promise": promise_in_words(stored),
         "raw_bytes": entry.nbytes,
         "bytes": entry.compressed,
         "ratio": entry.nbytes / max(entry.compressed, 1),
@@ -227,7 +227,10 @@ def scale_of(stored: StoredArray) -> float:
     return float(scale) if isinstance(scale, int | float) and np.isfinite(scale) and scale > 0 else 1.0
 
 
-def _promise(stored: StoredArray) -> str:
+def promise_in_words(stored: StoredArray) -> str:
+    """Return what is promised of an array."""
+    if is_code_alone(stored.entry):
+        return CODE_ALONE
     try:
         return promise_of(stored.entry.head.bound, scale_of(stored))
     except ValueError:

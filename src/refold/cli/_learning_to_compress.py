@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold._errors import DataError
-from refold._memory import free_memory
 from refold._parameters import check_parameters
 from refold.cli._commands import check_options, check_output
-from refold.cli._compressing import refuse_code_alone, size_text
+from refold.cli._compressing import kept_text, size_text
+from refold.cli._packing_models import learner_of, most_values
 from refold.cli._talk import say
-from refold.codec import RefzWriter, ways_of
-from refold.data import open_arrays
-from refold.estimators import ArrayToPack, Compressor, CompressorParameters, arrays_to_pack, marked, pack_array
+from refold.codec import CODE, RefzWriter, ways_of
+from refold.data import Records, open_arrays
+from refold.estimators import (
+    ArrayToPack,
+    Compressor,
+    CompressorParameters,
+    Tally,
+    arrays_to_pack,
+    marked,
+    pack_array,
+    readers_model,
+)
 
 _FEWEST = 20  # records of which a tenth is held back
-_PART_OF_MEMORY = 16
 
 
 def fit_compressor(
@@ -31,7 +40,7 @@ def fit_compressor(
     check_options(parameters, CompressorParameters, "compress")
     model = Compressor(**parameters, verbose=0 if quiet else 1)
     check_parameters(model)
-    refuse_code_alone(model)
+    model._code_wish()
     start = time.perf_counter()
     with open_arrays(data, drop) as file:
         jobs = [job for job in arrays_to_pack([file], model._bound(), model.fill_value) if not job.array.exact]
@@ -39,18 +48,23 @@ def fit_compressor(
         values = _records(job)
     held_back = len(values) // 10 if len(values) >= _FEWEST else 0
     learned, judged = values[: len(values) - held_back], values[len(values) - held_back :] if held_back else values
-    model.fit(learned)
+    model.model_ = learner_of(job, model, not quiet).fit(learned)._model()
     model.save(output)
+    with_model, tally = _packed(job, judged, model.tuned(judged, model.model_, job.fill))
+    is_code = CODE in tally.by_way
     result = {
         "model": str(output),
         "array": job.name,
         "records": len(learned),
         "held_back": held_back,
         "judged_by": "the last tenth, which was not learned from" if held_back else "records that were learned from",
-        "model_bytes": len(model._model()),
+        "model_bytes": len(model.model_),
+        "readers_model_bytes": len(readers_model(model.model_)),
         "raw_bytes": judged.nbytes,
-        "bytes_with_model": _packed(job, judged, model._model()),
-        "bytes_without_model": _packed(job, judged, b""),
+        "bytes_with_model": with_model,
+        "bytes_without_model": _packed(job, judged, b"")[0],
+        "variance_kept": tally.kept if is_code else None,
+        "mean_squared_error": tally.squares / max(tally.values, 1) * job.array.scale**2 if is_code else None,
         "seconds": round(time.perf_counter() - start, 1),
     }
     if not quiet:
@@ -69,22 +83,18 @@ def _largest(jobs: Sequence[ArrayToPack], name: str, quiet: bool) -> ArrayToPack
 
 def _records(job: ArrayToPack) -> NDArray[Any]:
     """Return the records; of an array that memory does not hold some of them, from everywhere."""
-    most = free_memory() // _PART_OF_MEMORY // job.records.dtype.itemsize
+    most = most_values(job)
     return np.ascontiguousarray(job.records[:] if job.records.size <= most else job.records.sample(most))
 
 
-def _packed(job: ArrayToPack, values: NDArray[Any], model: bytes) -> int:
-    """Return the bytes of a file of these records, its model beside it."""
-    from dataclasses import replace
-
-    from refold.data import Records
-
+def _packed(job: ArrayToPack, values: NDArray[Any], model: bytes) -> tuple[int, Tally]:
+    """Return the bytes of a file of these records, its model beside it, and what came of them."""
     some = replace(job, records=Records(values, values.shape, values.dtype))
     with io.BytesIO() as file:
         writer = RefzWriter(file)
-        pack_array(writer, some, ways_of(model), marked(model), None, None)
+        tally = pack_array(writer, some, ways_of(model), marked(model), None, None)
         writer.end()
-        return file.tell()
+        return file.tell(), tally
 
 
 def _say(result: dict[str, Any]) -> None:
@@ -93,6 +103,9 @@ def _say(result: dict[str, Any]) -> None:
         f"{result['judged_by']}: {size_text(raw)} become {size_text(inside)} with the model "
         f"({raw / max(inside, 1):.2f}) and {size_text(without)} without it ({raw / max(without, 1):.2f})"
     )
+    if result["variance_kept"] is not None:
+        say(kept_text(result["array"], result["variance_kept"], result["mean_squared_error"]))
+        say(f"of the model readers need {size_text(result['readers_model_bytes'])}: what decodes")
     if not result["model_bytes"]:
         say("nothing was found that is better than the ways which need no model")
     say(f"wrote {result['model']} ({size_text(result['model_bytes'])} of it are learned), {result['seconds']} s")

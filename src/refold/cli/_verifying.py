@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold._errors import CompressedFileError, DataError
-from refold.cli._compressing import open_files, promise_of
-from refold.cli._decompressing import open_compressed, scale_of
+from refold.cli._compressing import kept_text, open_files
+from refold.cli._decompressing import open_compressed, promise_in_words, scale_of
 from refold.cli._talk import bytes_progress, say
 from refold.codec import Bound, find_specials, parse_bound
 from refold.data import ArraysOfFile, NamedArray, Records, columns_apart, folded
-from refold.estimators import CompressedFiles, StoredArray, bound_within
+from refold.estimators import CompressedFiles, Spread, StoredArray, bound_within, is_code_alone
 
 Array = NDArray[Any]
 
@@ -37,22 +38,56 @@ def verify_file(
         pairs = _pairs(stored, originals)
         total = sum(each.entry.nbytes for each in stored.arrays)
         with bytes_progress(total, quiet) as progress:
-            errors = {each.entry.head.name: _check(stored, each, pairs, progress) for each in stored.arrays}
+            found = [_check(stored, each, pairs, progress) for each in stored.arrays]
     blocks = sum(len(each.entry.blocks) for each in stored.arrays)
     if not quiet:
-        compared = f", and compared with {', '.join(against)}" if against else ""
-        say(f"{len(errors)} arrays of {blocks} blocks are whole{compared}")
-        for each in stored.arrays:
-            if errors[each.entry.head.name]:
-                promise = promise_of(each.entry.head.bound, scale_of(each))
-                say(f"largest error of {each.entry.head.name or 'the array'} "
-                    f"{errors[each.entry.head.name]:.4g}, promised {promise}")  # fmt: skip
+        _say(found, blocks, against)
+    codes = [each for each in found if each.is_code] if against else []
     return {
         "file": str(path),
         "blocks": blocks,
         "bytes": total,
-        "largest_errors": errors if against else None,
+        "largest_errors": {each.name: each.largest for each in found} if against else None,
+        "mean_squared_errors": {each.name: each.mean_squared for each in codes},
+        "variance_kept": {each.name: each.spread.kept(each.squares) for each in codes},
     }
+
+
+@dataclass
+class _Checked:
+    """What came of the comparison of an array, in the units of the user but for sums of squares."""
+
+    name: str
+    promise: str
+    is_code: bool
+    scale: float
+    largest: float = 0.0
+    squares: float = 0.0  # of errors, in units of what is stored
+    values: int = 0
+    spread: Spread = field(default_factory=Spread)
+
+    @property
+    def mean_squared(self) -> float:
+        """The mean squared error."""
+        return self.squares / max(self.values, 1) * self.scale**2
+
+    def add_code(self, true: Array, found: Array) -> None:
+        """Count a block that was reduced to a code."""
+        errors = np.abs(true.astype(np.float64) - found.astype(np.float64))
+        self.largest = max(self.largest, float(errors.max(initial=0.0)) * self.scale)
+        self.squares += float(np.square(errors).sum())
+        self.values += errors.size
+        self.spread.add(true)
+
+
+def _say(found: Sequence[_Checked], blocks: int, against: Sequence[str]) -> None:
+    compared = f", and compared with {', '.join(against)}" if against else ""
+    say(f"{len(found)} array{'s' * (len(found) != 1)} of {blocks} block{'s' * (blocks != 1)} are whole{compared}")
+    for each in found:
+        if each.is_code and against:
+            say(kept_text(each.name, each.spread.kept(each.squares), each.mean_squared))
+        elif each.largest:
+            say(f"largest error of {each.name or 'the array'} {each.largest:.4g}, promised {each.promise}")
 
 
 def _pairs(stored: CompressedFiles, originals: Sequence[ArraysOfFile]) -> dict[int, NamedArray]:
@@ -77,21 +112,26 @@ def _pairs(stored: CompressedFiles, originals: Sequence[ArraysOfFile]) -> dict[i
 
 def _check(
     stored: CompressedFiles, each: StoredArray, pairs: dict[int, NamedArray], progress: Callable[[int], None]
-) -> float:
-    """Decode an array; return its largest error in the units of the user, 0 where there is no original."""
-    name, worst, start = each.entry.head.name, 0.0, 0
-    original = pairs.get(id(each.named))
+) -> _Checked:
+    """Decode an array, and compare it with its original where there is one."""
+    name, start, original = each.entry.head.name, 0, pairs.get(id(each.named))
+    checked = _Checked(name, promise_in_words(each), is_code_alone(each.entry), scale_of(each))
     records, bound = (None, None) if original is None else _comparable(each, original)
     try:
         for block in stored.blocks(each):
             if records is not None and bound is not None:
                 true = records[start : start + len(block)]
-                worst = max(worst, _compared(true, block, bound, _fill_of(each), name, start))
+                if checked.is_code:
+                    checked.add_code(true, block)
+                else:
+                    worst = _compared(true, block, bound, _fill_of(each), name, start)
+                    checked.largest = max(checked.largest, worst * checked.scale)
             start += len(block)
             progress(block.nbytes)
     except CompressedFileError as error:
-        raise CompressedFileError(f"the array {name!r} of {stored.path.name!r}: {error}") from error
-    return worst * scale_of(each)
+        called = f"the array {name!r} of {stored.path.name!r}" if name else repr(stored.path.name)
+        raise CompressedFileError(f"{called}: {error}") from error
+    return checked
 
 
 def _comparable(each: StoredArray, original: NamedArray) -> tuple[Records, Bound]:

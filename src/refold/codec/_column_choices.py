@@ -20,7 +20,7 @@ _MARGIN = 4  # bins beyond those seen, where there may be more
 _TERMS = 4
 _ALIKE = 0.3  # share of the differences among columns that there may be among those of a kind
 _PLAN = 200  # bits of two plans, about
-_NEAR = 48  # columns before that are looked at
+_WIDE, _NEAR = 256, 64  # of wider tables only so many columns before and beside are looked at, else it takes minutes
 
 
 def chosen_plans(known: Array, shift: int, true: Array, open_: bool = False) -> list[list[Plan]]:
@@ -248,9 +248,20 @@ def _levels(numbers: Array) -> Array:
 
 def _shared(sources: Array, aims: Array) -> Array:
     """Return the mutual information in bits of levels, (columns, columns), less what chance gives."""
-    n, columns = aims.shape
-    one, other = _flags(sources), _flags(aims)
-    joint = (one.T @ other).reshape(columns, _LEVELS, columns, _LEVELS)
+    columns = aims.shape[1]
+    if columns <= _WIDE:
+        return _shared_by(sources, aims)
+    found = np.zeros((columns, columns))
+    for start in range(0, columns, _NEAR):
+        first, stop = max(0, start - _NEAR), start + _NEAR
+        found[first:stop, start:stop] = _shared_by(sources[:, first:stop], aims[:, start:stop])
+    return found
+
+
+def _shared_by(sources: Array, aims: Array) -> Array:
+    """Return the same of some sources and some columns, (sources, columns)."""
+    n = len(aims)
+    joint = (_flags(sources).T @ _flags(aims)).reshape(sources.shape[1], _LEVELS, aims.shape[1], _LEVELS)
     left, right = joint.sum(3), joint.sum(1)
     bits = _entropy(left[:, :, 0], n).sum(1)[:, None] + _entropy(right[0], n).sum(1)[None]
     bits = bits - _entropy(joint, n).sum((1, 3))

@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 _BYTES = {0: (RAW, False), 1: (LZMA, False), 2: (BZ2, False), 3: (LZMA, True)}
 _LARGE = 1 << 14  # values: ways of larger blocks are tried on a part
+_LEAST_ROWS, _LEAST_RECORDS = 64, 8  # that such a part has of a table, and of others
 _NEAR, _MOST_TRIED = 1.1, 2  # times the best on a part: ways that may be the best on the whole, and how many at most
 _PART_LONGER = 1.3  # times its share of the whole: what a part may take, which lacks what lies around it
 _SAMPLE = 1 << 16  # bytes that general compressors are tried on
@@ -233,10 +234,10 @@ def _promising(jobs: dict[int, _Job], ways: Ways, most: int | None) -> list[int]
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return the middle of a block: whole records while they are small."""
-    record = int(np.prod(shape[1:]))
-    each = max(8, _LARGE // max(record, 1))
-    inner = 1.0 if record * 8 <= _LARGE else (_LARGE / 8 / record) ** (1 / (len(shape) - 1))
+    """Return the middle of a block: whole records while they are small; of wide tables some columns."""
+    record, least = int(np.prod(shape[1:])), _LEAST_ROWS if len(shape) == 2 else _LEAST_RECORDS
+    each = max(least, _LARGE // max(record, 1))
+    inner = 1.0 if record * least <= _LARGE else (_LARGE / least / record) ** (1 / (len(shape) - 1))
     lengths = [min(shape[0], each), *(max(1, int(length * inner)) for length in shape[1:])]
     starts = [(length - some) // 2 for length, some in zip(shape, lengths, strict=True)]
     return tuple(slice(start, start + some) for start, some in zip(starts, lengths, strict=True))

@@ -33,7 +33,9 @@ def open_folder(path: Path, member: str = "", drop: Sequence[str] = ()) -> Array
     """Open the pictures of a folder and the folders below it."""
     files = picture_files(path)
     if not files:
-        raise DataError(f"the folder {path.name!r} holds no pictures and is no zarr store; give the files themselves")
+        raise DataError(
+            f"the folder {path.resolve().name!r} holds no pictures and is no zarr store; give the files themselves"
+        )
     names = [file.relative_to(path).as_posix() for file in files]
     return open_pictures_as_arrays(files, names, path.resolve().name, drop)
 

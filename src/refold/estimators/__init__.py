@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from refold.estimators._camera_detection import CameraDetector
     from refold.estimators._camera_events import CameraEvent, CameraEvents
     from refold.estimators._camera_watch import CameraWatch, JudgedFrame
+    from refold.estimators._code_alone import Spread, is_code_alone, readers_model
     from refold.estimators._code_neighbours import neighbours
     from refold.estimators._code_sizes import CodeSizes, code_sizes
     from refold.estimators._compressed_files import (
@@ -91,6 +92,7 @@ __all__ = [
     "Restorer",
     "RestorerParameters",
     "Sample",
+    "Spread",
     "StoredArray",
     "Stretching",
     "TableRestoration",
@@ -108,6 +110,7 @@ __all__ = [
     "found_logo",
     "inspect_file",
     "interpolate",
+    "is_code_alone",
     "judged_series",
     "load",
     "logo_mark",
@@ -122,6 +125,7 @@ __all__ = [
     "pack_array",
     "packing_by",
     "pretrained",
+    "readers_model",
     "reasons_of",
     "rows_of_block",
     "sample",
@@ -145,6 +149,9 @@ __getattr__, __dir__ = lazy_names(
         "code_sizes": "._code_sizes",
         "CompressionReport": "._compressor",
         "Compressor": "._compressor",
+        "Spread": "._code_alone",
+        "is_code_alone": "._code_alone",
+        "readers_model": "._code_alone",
         "ArrayToPack": "._compressed_files",
         "CompressedFiles": "._compressed_files",
         "StoredArray": "._compressed_files",

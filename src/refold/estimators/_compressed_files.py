@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -116,7 +117,7 @@ def arrays_to_pack(files: Sequence[ArraysOfFile], bound: Bound, fill_value: floa
 def _file_names(files: Sequence[ArraysOfFile]) -> list[str]:
     names: list[str] = []
     for file in files:
-        path, number = Path(file.name), 1
+        path, number = Path(os.fsencode(file.name).decode(errors="replace")), 1  # a name need not be UTF-8, but here
         name = path.name
         while name in names:
             number += 1
@@ -254,9 +255,8 @@ class CompressedFiles:
         """
         names = [stored.entry.head.name for stored in self.arrays]
         if name not in names:
-            known = ", ".join(map(repr, names[:10])) or "none"
             raise DataError(
-                f"there is no array {name!r} in {self.path.name!r}{nearest(name, names)}; there are {known}"
+                f"there is no array {name!r} in {self.path.name!r}{nearest(name, names)}; {_known(names)}"
             )
         return self.arrays[names.index(name)]
 
@@ -288,6 +288,13 @@ class CompressedFiles:
             plain = "npz" if len(arrays) > 1 or arrays[0].name else "npy"
             kind, name = (str(about.get(key, plain)) for key in ("kind", "name"))
             yield ArraysOfFile(plain if number is None else kind, name, about, arrays)
+
+
+def _known(names: Sequence[str]) -> str:
+    """Return which arrays there are, in words."""
+    if list(names) == [""]:
+        return "its only array has no name, and needs none"
+    return f"there are {', '.join(map(repr, names[:10])) or 'none'}"
 
 
 def _told_of(entry: ArrayEntry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refold._errors import CompressedFileError, DataError, nearest
+from refold._errors import CompressedFileError, DataError
 from refold.codec import (
     CODE,
     FIRST_LEARNED,
@@ -28,6 +28,7 @@ from refold.codec import (
     values_checksum,
     ways_of,
 )
+from refold.estimators._code_alone import Spread
 from refold.estimators._packing_pool import Packing
 
 Array = NDArray[Any]
@@ -57,7 +58,7 @@ class Tally:
     packed: int = 0
     largest_error: float = 0.0
     squares: float = 0.0  # of all errors
-    variance: float = 0.0  # of values around their means over the records, summed
+    spread: Spread = field(default_factory=Spread)  # of values that were reduced to a code
     blocks: int = 0
     by_way: dict[int, int] = field(default_factory=dict)  # values, by the number of the way
     sizes: list[int] = field(default_factory=list)  # bytes of each block
@@ -76,12 +77,12 @@ class Tally:
         with np.errstate(over="ignore"):
             self.squares += float(np.square(errors).sum())
         if way == CODE:
-            self.variance += float(before.var(axis=0, dtype=np.float64).sum()) * len(before)
+            self.spread.add(before)
 
     @property
     def kept(self) -> float:
         """Return the share of the variance that comes back from a code."""
-        return 1 - self.squares / max(self.variance, 1e-300)
+        return self.spread.kept(self.squares)
 
     @property
     def learned(self) -> float:
@@ -205,20 +206,6 @@ def ways_for(entry: ArrayEntry, contents: RefzContents, models: dict[bytes, byte
             f"these data were compressed with the model {mark.hex()}, which is not in the file; give that model"
         )
     return ways_of(model)
-
-
-def entry_named(contents: RefzContents, name: str) -> ArrayEntry:
-    """Return the array of a name.
-
-    Raises
-    ------
-    DataError
-    """
-    names = [entry.head.name for entry in contents.arrays]
-    if name not in names:
-        known = ", ".join(map(repr, names[:10])) or "none"
-        raise DataError(f"there is no array {name!r} in the file{nearest(name, names)}; there are {known}")
-    return contents.arrays[names.index(name)]
 
 
 def marked(model: bytes) -> bytes:

@@ -53,7 +53,6 @@ from refold.train import working_bar
 Array = NDArray[Any]
 
 _RESEMBLES = 0.5  # share of values that go a learned way: with less, data are not like those that were learned
-_NEARLY, _FRAME = 0.02, 8  # by how much a wish may be missed without a word; bytes that a block takes
 _BESIDE, _INSIDE, _AUTO = "beside", "inside", "auto"
 
 
@@ -167,7 +166,7 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         epochs = None if self.max_epochs == "auto" else int(self.max_epochs)
         with working_bar(1, bool(self.verbose), "learning to compress") as bar:
             if wish is not None:
-                self.model_ = wish.learned(values, seed, bar(0))
+                self.model_ = wish.learned(values, fill, seed, bar(0))
                 return self
             self.model_ = model_of(learned_ways(values, within, fill, seed, epochs, bar(0)))
         return self
@@ -210,7 +209,8 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         writer.end()
         self.report_ = _report(tally, file.tell() - start, len(shared), inside)
         _warn_if_unlike(tally, bool(learned))
-        _warn_if_poor(self.quality, self.bytes_per_sample, tally, len(np.atleast_1d(values)))
+        if (wanted := self._code_wish()) is not None:
+            wanted.warn_if_missed(tally.kept, tally.packed, len(np.atleast_1d(values)))
         return self.report_
 
     def decompress(self, data: bytes | str | os.PathLike[str]) -> Any:
@@ -266,18 +266,46 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         Raises
         ------
         ParameterError, DataError
-            If a code alone is asked for and none was learned, or it is one of other records.
+            As those of `tuned`.
         """
         fill = None if self.fill_value == "auto" else self._fill(np.zeros(0))
-        ways, wanted = dict(ways_of(learned)), self._code_wish()
-        code = code_of(ways)
+        wanted = self._wanted_of(learned)
+        packs = learned if wanted is None else self.tuned(values, learned, self._fill(values))
+        return Wish(self._bound(), ways_of(packs), fill)
+
+    def tuned(self, records: Any, learned: bytes, fill: tuple[float, ...]) -> bytes:
+        """Return the model that packs records: what was learned, a code alone tuned to the wish on these records.
+
+        Readers need what `readers_model` makes of what was learned, not this.
+
+        Parameters
+        ----------
+        records : ndarray or Records, (n, ...)
+        learned : bytes
+        fill : tuple of float
+            Numbers that stand for nothing.
+
+        Raises
+        ------
+        ParameterError
+            If a code alone is asked for and none was learned, or the other way round.
+        DataError
+            If the code is one of other records.
+        """
+        wanted, code = self._wanted_of(learned), code_of(ways_of(learned))
+        return learned if wanted is None or code is None else model_of({CODE: wanted.met(code, records, fill)})
+
+    def _wanted_of(self, learned: bytes) -> CodeWish | None:
+        """Return what is asked of a code alone, once it is sure that the model is one, or that neither is."""
+        wanted, code = self._code_wish(), code_of(ways_of(learned))
         if wanted is not None and code is None:
-            raise ParameterError("quality and bytes_per_sample need a code that was learned; call fit first")
+            raise ParameterError(
+                "quality and bytes_per_sample need a code that was learned for one of them; call fit first (refold "
+                "fit DATA --for compress --quality 0.9, or refold compress --learn)"
+            )
         if wanted is None and code is not None:
             raise ParameterError("what was learned is a code alone; give quality or bytes_per_sample, not max_error")
-        if wanted is not None and code is not None:
-            ways[CODE] = wanted.met(code, values)
-        return Wish(self._bound(), ways, fill)
+        return wanted
 
     def _code_wish(self) -> CodeWish | None:
         """Return what is asked of a code alone, if that is what is asked for."""
@@ -409,22 +437,6 @@ def _report(tally: Tally, written: int, model_bytes: int, inside: bool) -> Compr
         learned=tally.learned,
         mean_squared_error=tally.squares / values,
     )
-
-
-def _warn_if_poor(quality: float | None, most: float | None, tally: Tally, records: int) -> None:
-    if quality is not None and tally.kept < quality - _NEARLY:
-        warnings.warn(
-            f"the code keeps {tally.kept:.3f} of the variance of these data, not {quality}; learn from data that are "
-            "more like them, or from more of them",
-            RefoldWarning,
-            stacklevel=3,
-        )
-    if most is not None and records and tally.packed / records > most * (1 + _NEARLY) + _FRAME / records:
-        warnings.warn(
-            f"a record takes {tally.packed / records:.2f} bytes, not {most}; learn a code for fewer bytes",
-            RefoldWarning,
-            stacklevel=3,
-        )
 
 
 def _warn_if_unlike(tally: Tally, learned: bool) -> None:
