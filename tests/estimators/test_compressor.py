@@ -109,6 +109,18 @@ def test_arrays_of_every_form_come_back(values):
     assert found.tobytes() == values.tobytes()
 
 
+def test_a_masked_array_comes_back_as_one():
+    field = moving()
+    masked = np.ma.masked_greater(field, 1e19)
+    data = Compressor(max_error="1e-3rel").compress(masked)
+    found = refold.decompress(data)
+    assert isinstance(found, np.ma.MaskedArray)
+    assert (found.mask == masked.mask).all()
+    assert np.abs(found - masked).max() <= 1e-3 * np.ptp(masked.compressed())
+    assert len(data) < 1.1 * len(Compressor(max_error="1e-3rel").compress(field))
+    assert refold.decompress(Compressor().compress(np.ma.masked_all((3, 2)))).mask.all()
+
+
 def test_a_quality_is_reached_on_the_data_at_hand(learned):
     compressor, digits = learned["code"]
     found = compressor.decompress(compressor.compress(digits)).astype(np.float64)

@@ -46,6 +46,7 @@ from refold.estimators._compressing import (
     write_array,
 )
 from refold.estimators._learning_to_compress import learned_ways
+from refold.estimators._masked_arrays import MASK, about_mask, split_mask, with_mask
 from refold.estimators._parameters import CompressorParameters
 from refold.files import ModelFile, write_model_file
 from refold.train import working_bar
@@ -157,7 +158,7 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         ParameterError
         """
         bound, wish = self._bound(), self._code_wish()
-        values = checked_array(X)
+        values = checked_array(split_mask(X)[0])
         if values.ndim == 0 or values.size == 0:
             raise DataError(f"there is nothing to learn from in an array of shape {values.shape}; give some records")
         fill = self._fill(values)
@@ -177,6 +178,7 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         Parameters
         ----------
         X : ndarray of up to 4 axes, of whole numbers, bool or floats
+            A masked array comes back as one; what stands under the mask does not.
         model : {"beside", "inside", "auto"}, default="beside"
             Whether what was learned goes into the file: "beside" needs this compressor, saved or not, to decompress;
             "auto" takes it in where the file becomes smaller than without learning, and else does without it.
@@ -194,7 +196,8 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         """Write what `compress` returns to a file that is open for writing; see there."""
         if model not in (_BESIDE, _INSIDE, _AUTO):
             raise ParameterError(f"model must be 'beside', 'inside' or 'auto', got {model!r}")
-        values, learned = checked_array(X), self._model()
+        seen, mask = split_mask(X)
+        values, learned = checked_array(seen), self._model()
         wish = self.wish(values, learned)
         if model == _AUTO and learned and code_of(wish.ways) is None and not self._pays(values):
             learned, wish = b"", self.wish(values, b"")
@@ -202,7 +205,9 @@ class Compressor(CompressorParameters, BaseEstimator):  # type: ignore[misc] # s
         start = file.tell()
         writer = RefzWriter(file)
         with self._told(values.size) as told:
-            tally = write_array(writer, values, wish, mark=marked(shared), told=told)
+            tally = write_array(writer, values, wish, more=about_mask(mask), mark=marked(shared), told=told)
+            if mask is not None:
+                write_array(writer, mask, Wish(Bound(0.0), ways_of(b"")), MASK)
         inside = model != _BESIDE and tally.learned > 0
         if inside:  # at the end, where it is known whether any block needs it
             writer.model(shared)
@@ -380,6 +385,7 @@ def decompress(data: bytes | str | os.PathLike[str], *, model: Any = None, max_m
                 "refold decompress, which writes part by part"
             )
         arrays = {entry.head.name: _whole(file, entry, contents, model) for entry in contents.arrays}
+        arrays = with_mask(arrays, contents.arrays[0].head.more if contents.arrays else {})
     return arrays[""] if list(arrays) == [""] else arrays
 
 
