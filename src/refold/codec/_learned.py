@@ -11,9 +11,9 @@ from refold.codec._learned_code import LearnedCode
 from refold.codec._learned_lattice import LearnedLattice
 from refold.codec._lengths import length_bytes, read_length
 from refold.codec._raster import LearnedRaster
-from refold.codec._ways import CODE, FIELD, PICTURES, TABLE, LearnedWay, Way, Ways
+from refold.codec._ways import CODE, COLUMNS, FIELD, IN_ORDER, LATTICE, PICTURES, TABLE, LearnedWay, Way, Ways
 
-PLAIN: dict[int, Way] = {16: InOrder(), 17: LatticeWay(), 18: PlainColumns()}
+PLAIN: dict[int, Way] = {IN_ORDER: InOrder(), LATTICE: LatticeWay(), COLUMNS: PlainColumns()}
 LEARNED: dict[int, Callable[[bytes], LearnedWay]] = {
     FIELD: LearnedLattice.from_bytes,
     PICTURES: LearnedRaster.from_bytes,

@@ -15,7 +15,7 @@ from refold.codec._learned_code import LearnedCode
 from refold.codec._lengths import length_bytes, read_length
 from refold.codec._plain_bytes import BZ2, LZMA, RAW, shuffled, unshuffled
 from refold.codec._specials import Specials, code_specials, find_specials
-from refold.codec._ways import CODE, FIRST_LEARNED, Way, Ways
+from refold.codec._ways import CODE, COLUMNS, FIELD, FIRST_LEARNED, LATTICE, PICTURES, TABLE, Way, Ways
 from refold.codec._whole import Whole, forms_of, keeps, tighter, whole_from_bytes, whole_of
 
 Array = NDArray[Any]
@@ -24,6 +24,7 @@ _BYTES = {0: (RAW, False), 1: (LZMA, False), 2: (BZ2, False), 3: (LZMA, True)}
 _LARGE = 1 << 14  # values: ways of larger blocks are tried on a part
 _LEAST_ROWS, _LEAST_RECORDS = 64, 8  # that such a part has of a table, and of others
 _NEAR, _MOST_TRIED = 1.1, 2  # times the best on a part: ways that may be the best on the whole, and how many at most
+_RIVALS = {FIELD: (LATTICE,), PICTURES: (LATTICE,), TABLE: (LATTICE, COLUMNS)}
 _PART_LONGER = 1.3  # times its share of the whole: what a part may take, which lacks what lies around it
 _SAMPLE = 1 << 16  # bytes that general compressors are tried on
 _DAMAGED = (ValueError, IndexError, OverflowError, TypeError, AssertionError, ZeroDivisionError, struct.error)
@@ -160,9 +161,12 @@ def _coded(values: Array, bound: Bound, ways: Ways, fill: tuple[float, ...]) -> 
         tried = (_kept(number, ways[number], given[number], values, bound) for number in numbers)
         return [packed for packed in tried if packed is not None]
 
-    learned = kept(number for number in given if number >= FIRST_LEARNED)
+    learned = [number for number in given if number >= FIRST_LEARNED]
     plain = {number: job for number, job in given.items() if number < FIRST_LEARNED}
-    return learned + kept(_promising(plain, ways, min((len(packed.data) for packed in learned), default=None)))
+    if learned:  # what does the same without learning; the others are for other data
+        rivals = {rival for number in learned for rival in _RIVALS.get(number, plain)}
+        plain = {number: job for number, job in plain.items() if number in rivals}
+    return kept([*learned, *_promising(plain, ways)])
 
 
 def _suiting(way: Way, jobs: "list[_Job]") -> "_Job | None":
@@ -211,26 +215,15 @@ def unbroken(values: Array, known: Array) -> Array:
     return filled
 
 
-def _promising(jobs: dict[int, _Job], ways: Ways, most: int | None) -> list[int]:
-    """Return the ways that are worth the whole block: of a large one those that do well on a part of it.
-
-    Parameters
-    ----------
-    jobs : dict of int to _Job
-    ways : mapping of int to Way
-    most : int or None
-        Bytes that another way took already.
-    """
-    values = next(iter(jobs.values())).values if jobs else np.zeros(0)
-    if values.size <= _LARGE:
+def _promising(jobs: dict[int, _Job], ways: Ways) -> list[int]:
+    """Return the ways that are worth the whole block: of a large one those that do well on a part of it."""
+    if len(jobs) < 2 or next(iter(jobs.values())).values.size <= _LARGE:
         return list(jobs)
-    parts = {number: job.part(_part_of(values.shape)) for number, job in jobs.items()}
-    sizes = {number: len(_through(number, ways[number], part).data) for number, part in parts.items()}
+    sizes = {}
+    for number, job in jobs.items():
+        sizes[number] = len(_through(number, ways[number], job.part(_part_of(job.values.shape))).data)
     ranked = sorted(sizes, key=lambda number: sizes[number])[:_MOST_TRIED]
-    limit = _NEAR * sizes[ranked[0]]
-    if most is not None:
-        limit = min(limit, _PART_LONGER * most * parts[ranked[0]].values.size / values.size)
-    return [number for number in ranked if sizes[number] <= limit]
+    return [number for number in ranked if sizes[number] <= _NEAR * sizes[ranked[0]]]
 
 
 def _part_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -9,6 +9,7 @@ from refold.codec._bits import Coder
 
 Array = NDArray[Any]
 
+IN_ORDER, LATTICE, COLUMNS = 16, 17, 18
 FIELD, PICTURES, TABLE, CODE = 32, 33, 34, 35  # learned ways; the last is a code alone, without any promise
 FIRST_LEARNED = 32  # numbers from here on need a model
 
