@@ -395,6 +395,7 @@ def test_a_model_carries_its_quality_and_what_is_kept_is_told(code_model, digits
     assert found["mean_squared_errors"][""] == pytest.approx(squared) == array["mean_squared_error"]
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_a_code_goes_before_what_its_model_says(code_model, digits, tmp_path):
     np.save(tmp_path / "d.npy", digits[:200])
     words = ("compress", tmp_path / "d.npy", "-o", tmp_path / "d.refz", "-m", code_model, "--overwrite")
@@ -425,6 +426,7 @@ def test_records_that_a_code_cannot_hold_are_named(code_model, digits, tmp_path)
     assert not (tmp_path / "x.refz").exists()
 
 
+@pytest.mark.slow
 def test_a_code_is_learned_first_where_it_pays(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("refold.estimators._code_alone.learn_code", briefly)
     for values, pays in ((digits, True), (digits[:30], False)):

@@ -109,6 +109,7 @@ def test_logarithms_and_equations_are_right():
     np.testing.assert_allclose(matrix @ solved(matrix, right), right, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_wide_tables_take_little_memory_and_near_columns_are_still_seen():
     numbers = RANDOM.integers(0, 1000, (200, 300))
     numbers[:, 1::2] = numbers[:, ::2] + 1

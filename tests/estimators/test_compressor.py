@@ -202,7 +202,11 @@ def test_a_saved_compressor_makes_the_same_bytes(learned, kind, tmp_path):
     assert same.compress(values) == compressor.compress(values)
 
 
-@pytest.mark.parametrize("environment", OTHER_MACHINES, ids=["two threads", "old processor", "no vectors"])
+@pytest.mark.parametrize(
+    "environment",
+    [OTHER_MACHINES[2], *(pytest.param(machine, marks=pytest.mark.slow) for machine in OTHER_MACHINES[:2])],
+    ids=["no vectors", "two threads", "old processor"],
+)
 def test_every_machine_decodes_to_the_same_values(learned, environment, tmp_path):
     files = {}
     for kind, (compressor, values) in learned.items():
