@@ -137,6 +137,14 @@ def test_fewer_than_twenty_records_are_all_learned_from_and_it_is_said(field, tm
     assert told["held_back"] == 0 and "learned from" in told["judged_by"]
 
 
+def test_columns_that_are_compressed_apart_are_not_learned_together(tmp_path):
+    parquet.write_table(pa.table({"x": [1.0, 2.0, 3.0], "y": [10.0, 20.0, 35.0]}), tmp_path / "t.parquet")
+    output = ("-o", tmp_path / "m.safetensors")
+    fitted = run("fit", tmp_path / "t.parquet", "--for", "compress", "--max-error", "1e-2rel", *output, code=2)
+    assert "each column has its own range" in fitted.stderr
+    assert not (tmp_path / "m.safetensors").exists()
+
+
 # --- kinds of files ------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The compressed file: whole, or refused in a sentence."""
 
 import io
+import lzma
 import struct
 import zlib
 
@@ -111,7 +112,6 @@ def test_bombs_are_refused_before_memory_is_taken():
 
 
 def test_a_block_of_lzma_gives_no_more_than_it_may():
-    import lzma
 
     bomb = lzma.compress(bytes(1 << 24), lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 6}])
     with pytest.raises(CompressedFileError, match="bytes"):

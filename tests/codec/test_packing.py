@@ -1,5 +1,8 @@
 """Blocks of any values: they come back within what was promised, whatever they hold."""
 
+import bz2
+import lzma
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,8 +96,6 @@ def test_smooth_values_become_much_smaller():
     lambda rng: bytes(40_000),
 ], ids=["noise", "normal", "text", "zeros"])  # fmt: skip
 def test_nothing_is_longer_than_the_plain_way(rng, make):
-    import bz2
-    import lzma
 
     data = make(rng)
     values = np.frombuffer(data, np.uint8)

@@ -1,5 +1,6 @@
 """The compressor: its promises, its models, and the same values on every machine."""
 
+import io
 import json
 import os
 import subprocess
@@ -13,8 +14,9 @@ from sklearn.datasets import load_digits
 
 import refold
 from refold import CompressedFileError, Compressor, DataError, ParameterError, RefoldWarning
-from refold.codec import CODE, FIELD, PICTURES, TABLE, model_of
+from refold.codec import CODE, FIELD, PICTURES, TABLE, RefzWriter, model_of, read_contents
 from refold.estimators import Spread, _code_alone
+from refold.estimators._compressing import Wish, marked, read_one_block, write_array
 from refold.train import (
     CodeTrainingPlan,
     LatticePlan,
@@ -237,15 +239,10 @@ print(json.dumps({path: digest(path) for path in sys.argv[1:]}))
 
 def test_blocks_are_the_same_alone_and_among_others(learned):
     """Each is decoded by itself, so that any part can be read without the rest."""
-    from refold.estimators._compressing import Wish
 
     compressor, values = learned["pictures"]
     wish = compressor.wish(values, compressor.model_)
     small = Wish(wish.bound, wish.ways, wish.fill, block=64 * 60)
-    import io
-
-    from refold.codec import RefzWriter, read_contents
-    from refold.estimators._compressing import marked, read_one_block, write_array
 
     file = io.BytesIO()
     writer = RefzWriter(file)

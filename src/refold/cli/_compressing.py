@@ -98,7 +98,7 @@ def compress_files(texts: Sequence[str], wishes: CompressWishes) -> dict[str, An
         files = [closing.enter_context(file) for file in open_files(texts, wishes.drop)]
         if not wishes.quiet:
             _say_notes(files)
-        jobs = arrays_to_pack(_apart(files, compressor._bound()), compressor._bound(), compressor.fill_value)
+        jobs = arrays_to_pack(apart(files, compressor._bound()), compressor._bound(), compressor.fill_value)
         start = time.perf_counter()
         done = _write(jobs, compressor, wishes)
         result = _result(done, wishes, time.perf_counter() - start)
@@ -165,7 +165,7 @@ def open_files(texts: Sequence[str], drop: Sequence[str]) -> list[ArraysOfFile]:
     return found
 
 
-def _apart(files: Sequence[ArraysOfFile], bound: Bound) -> list[ArraysOfFile]:
+def apart(files: Sequence[ArraysOfFile], bound: Bound) -> list[ArraysOfFile]:
     """Return the files; where each column has its own range, columns of tables stand alone."""
     from dataclasses import replace
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refold._errors import DataError
+from refold._errors import DataError, ParameterError
 from refold._parameters import check_parameters
 from refold.cli._commands import check_options, check_output
-from refold.cli._compressing import kept_text, size_text
+from refold.cli._compressing import apart, kept_text, size_text
 from refold.cli._packing_models import learner_of, most_values
 from refold.cli._talk import say
-from refold.codec import CODE, RefzWriter, ways_of
-from refold.data import Records, open_arrays
+from refold.codec import CODE, Bound, RefzWriter, ways_of
+from refold.data import ArraysOfFile, Records, open_arrays
 from refold.estimators import (
     ArrayToPack,
     Compressor,
@@ -43,6 +43,7 @@ def fit_compressor(
     model._code_wish()
     start = time.perf_counter()
     with open_arrays(data, drop) as file:
+        _check_together(file, model._bound())
         jobs = [job for job in arrays_to_pack([file], model._bound(), model.fill_value) if not job.array.exact]
         job = _largest(jobs, file.name, quiet)
         values = _records(job)
@@ -70,6 +71,20 @@ def fit_compressor(
     if not quiet:
         _say(result)
     return result
+
+
+def _check_together(file: ArraysOfFile, bound: Bound) -> None:
+    """Refuse a bound with which the columns of a table are compressed one by one: a model of all would never serve.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if len(apart([file], bound)[0].arrays) > len(file.arrays):
+        raise ParameterError(
+            f"with --max-error {bound} each column has its own range and is compressed by itself, so nothing can be "
+            "learned of all together; give an absolute bound, a share of each value such as 1e-3pw, or 0"
+        )
 
 
 def _largest(jobs: Sequence[ArrayToPack], name: str, quiet: bool) -> ArrayToPack:

@@ -82,7 +82,9 @@ class _Checked:
 
 def _say(found: Sequence[_Checked], blocks: int, against: Sequence[str]) -> None:
     compared = f", and compared with {', '.join(against)}" if against else ""
-    say(f"{len(found)} array{'s' * (len(found) != 1)} of {blocks} block{'s' * (blocks != 1)} are whole{compared}")
+    arrays = "1 array" if len(found) == 1 else f"{len(found)} arrays"
+    verb = "is" if len(found) == 1 else "are"
+    say(f"{arrays} of {blocks} block{'s' * (blocks != 1)} {verb} whole{compared}")
     for each in found:
         if each.is_code and against:
             say(kept_text(each.name, each.spread.kept(each.squares), each.mean_squared))

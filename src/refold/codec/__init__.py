@@ -15,7 +15,6 @@ from refold.codec._container import (
     read_contents,
     values_checksum,
 )
-from refold.codec._decimals import NumberMap, number_map
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights, integer_net
 from refold.codec._lattice import LatticeWay
 from refold.codec._lattice_places import (
@@ -44,6 +43,7 @@ from refold.codec._logistic import (
     logistic_weights,
 )
 from refold.codec._masks import code_mask
+from refold.codec._number_maps import NumberMap, number_map
 from refold.codec._numbers import MOST, Counts, code_numbers
 from refold.codec._packing import Packed, code_of, pack, unbroken, unpack
 from refold.codec._raster import RASTER_PARTS, LearnedRaster, walked

@@ -6,7 +6,7 @@ effective scientific error-bounded lossy compression with auto-tuned multi-compo
 differs by from its prediction is coded in the context of what its neighbours differed by.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold.codec._bits import BitWriter, Coder
+from refold.codec._chunks import GrowingChunks
 from refold.codec._differences import MOST_DIFFERENCE, choices, close_shape, differences, undone
 from refold.codec._grades import GradedCounts, geometric_chances
 from refold.codec._lattice_stages import LEADS, Stage, stages
@@ -25,7 +26,7 @@ _MOST = 1 << 50  # numbers are added up, some sixteen-fold
 
 _TIGHTNESS = ((16, 16), (20, 32), (24, 48), (32, 64))  # sixteenths: growth of precision a level, and its most
 _LEVELS = 3  # that have counts of their own: the finest, the next, the others
-_FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 15
+_LARGEST_CHUNK = 1 << 15  # numbers
 _FEW = 12  # places; stages of fewer take the mean of all curves
 _TRIED = 1 << 16  # values that a plan is tried on
 _WIDTHS = (3, 2)  # bits of the parts of a plan
@@ -181,7 +182,7 @@ class _Pass:
         self.sizes = np.zeros(known.shape, np.int32)  # of what was coded, in sixteenths of a full step
         self.counts = GradedCounts(2 * _LEVELS, _PRIOR)
         self.choices = np.ones((known.ndim + 1, 2 * known.ndim + 2), np.int64)
-        self.coded = 0
+        self.chunks = GrowingChunks(_LARGEST_CHUNK)
 
     def run(self) -> Array:
         """Return the field."""
@@ -242,18 +243,10 @@ class _Pass:
             at = np.flatnonzero(known & (odd == turn))
             expected = before if turn == 0 else before + UNIT * _around(np.abs(found)) // (2 * known.ndim)
             contexts = (2 * level + turn) * self.counts.grades + _grades_of(expected.reshape(-1)[at])
-            for chunk in self._chunks(len(at)):
+            for chunk in self.chunks.of(len(at)):
                 part = None if numbers is None else numbers.reshape(-1)[at[chunk]]
                 found.reshape(-1)[at[chunk]] = code_numbers(self.coder, contexts[chunk], self.counts, part)  # type: ignore[arg-type]
         return found
-
-    def _chunks(self, count: int) -> Iterator[slice]:
-        start = 0
-        while start < count:
-            size = min(max(_FIRST_CHUNK, self.coded // 4), _LARGEST_CHUNK, count - start)
-            yield slice(start, start + size)
-            start += size
-            self.coded += size
 
 
 @dataclass(frozen=True)

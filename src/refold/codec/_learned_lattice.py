@@ -4,7 +4,6 @@ The first axis is time: slices are coded one after the other, each from coarse t
 the expected value differs from a linear form of the differences around, and how far the value will be from there.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refold.codec._bits import BitReader, BitWriter, Coder
+from refold.codec._chunks import GrowingChunks
 from refold.codec._grades import GradedCounts, logistic_chances
 from refold.codec._integer_net import IntegerLayer, IntegerNet, code_weights
 from refold.codec._lattice_places import (
@@ -41,7 +41,7 @@ _USUAL_SCALE, _LARGEST_SCALE = 0x3B80, 0x7F000000  # 1 / 256, its upper half; of
 _MOST_BIAS = 1 << 22
 _GROUPS = 3  # of sizes near: none, small, others
 _FEW = 4096  # places of a slice; smaller ones are laid side by side
-_FIRST_CHUNK, _LARGEST_CHUNK = 128, 1 << 14
+_LARGEST_CHUNK = 1 << 14  # numbers
 _PRIOR = logistic_chances(
     [2.0**-4 * 2.0 ** ((grade - 3) // 4) * _FINE_SCALES[(grade - 3) % 4] for grade in range(_GRADES)]
 )
@@ -157,7 +157,7 @@ class _Pass:
         self.step = 1 << shift
         self.counts, self.first = GradedCounts(_GROUPS, _PRIOR), Counts.empty(1)
         self.layout = Layout(known[0])
-        self.coded = 0
+        self.chunks = GrowingChunks(_LARGEST_CHUNK)
 
     def run(self) -> Array:
         """Return the field."""
@@ -203,14 +203,6 @@ class _Pass:
         contexts = groups * _GRADES + grades
         found = [
             code_numbers(self.coder, contexts[chunk], self.counts, None if numbers is None else numbers[chunk])  # type: ignore[arg-type]
-            for chunk in self._chunks(len(contexts))
+            for chunk in self.chunks.of(len(contexts))
         ]
         return np.concatenate(found)
-
-    def _chunks(self, count: int) -> Iterator[slice]:
-        start = 0
-        while start < count:
-            size = min(max(_FIRST_CHUNK, self.coded // 4), _LARGEST_CHUNK, count - start)
-            yield slice(start, start + size)
-            start += size
-            self.coded += size

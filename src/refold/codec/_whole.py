@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from refold.codec._bits import Coder
 from refold.codec._bound import OF_VALUE, Bound
-from refold.codec._decimals import NumberMap, number_map
 from refold.codec._masks import code_mask
+from refold.codec._number_maps import NumberMap, number_map
 
 Array = NDArray[Any]
 
