@@ -10,7 +10,7 @@ import pytest
 
 import refold
 from refold import CompressedFileError, Compressor
-from refold.codec import ArrayHead, RefzWriter, read_contents
+from refold.codec import ArrayHead, Bound, RefzWriter, pack, read_contents, ways_of
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,17 @@ def test_hostile_files_are_refused(sections):
         assert "\n" not in str(error)
         return
     assert found == {}  # a model alone is no harm
+
+
+def test_values_other_than_those_that_were_written_are_never_given_back():
+    """As from a processor that reckons differently: all sections are right, and the values are not."""
+    values, file = np.arange(12.0).reshape(4, 3), io.BytesIO()
+    writer = RefzWriter(file)
+    writer.begin(ArrayHead("", "<f8", (3,), 4))
+    writer.block(4, values + 1e-9, pack(values, Bound(0), ways_of(b"")).data)
+    writer.end()
+    with pytest.raises(CompressedFileError, match="other values"):
+        refold.decompress(file.getvalue())
 
 
 def test_bombs_are_refused_before_memory_is_taken():

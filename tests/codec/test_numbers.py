@@ -1,5 +1,7 @@
 """Decisions and whole numbers: what is written is read, at the length that its probability deserves."""
 
+from zlib import crc32
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,6 +78,12 @@ def test_symbols_and_even_numbers_come_back_between_decisions():
 def test_what_is_certain_costs_nearly_nothing():
     numbers = np.zeros(200_000, np.int64)
     assert len(written(numbers, numbers, 1)) < 80
+
+
+def test_counts_that_grew_large_are_halved_as_in_every_earlier_version():
+    numbers = np.r_[np.zeros(70_000, np.int64), np.arange(5_000) % 3 - 1]
+    data = written(numbers, np.zeros(len(numbers), np.int64), 1, 4096)
+    assert (len(data), crc32(data)) == (6544, 978871308)
 
 
 def test_the_bytes_are_those_of_every_earlier_version():
