@@ -12,7 +12,8 @@ class KeepNeighbours:
     Parameters
     ----------
     weight : float
-        Of the places against the rebuilding, per variance of a feature; above 0.
+        Of the places against the rebuilding, per variance of a feature; above 0. It counts less where principal
+        components leave little of the variance, and where records are few.
     count : float
         Neighbours of a record.
     """
