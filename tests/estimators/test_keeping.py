@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import refold
 from refold import Autoencoder, ParameterError
-from refold.estimators._keeping import towards
+from refold.estimators._keeping import placing
 from refold.objectives import KeepNeighbours
 
 IMAGES, LABELS = (each[:700] for each in (load_digits().images, load_digits().target))
@@ -205,12 +205,12 @@ def test_pictures_keep_their_network_where_no_places_are_found():
 
 def test_places_weigh_less_where_components_rebuild_nearly_all_and_where_records_are_few():
     rng = np.random.default_rng(0)
-    plane = rng.normal(size=(4000, 2)) @ rng.normal(size=(2, 10)) + 0.05 * rng.normal(size=(4000, 10))
-    round_cloud = rng.normal(size=(4000, 10))
+    plane = rng.normal(size=(2000, 2)) @ rng.normal(size=(2, 10)) + 0.05 * rng.normal(size=(2000, 10))
+    round_cloud = rng.normal(size=(2000, 10))
     keep = KeepNeighbours()
 
     def weight(rows):
-        return towards(keep, rows.astype(np.float32), 2).weight / rows.var(axis=0).mean()
+        return placing(keep, rows.astype(np.float32), 2, 0).towards.weight / rows.var(axis=0).mean()
 
     assert weight(plane) < 0.05 * weight(round_cloud) < 0.05 * keep.weight
     assert weight(round_cloud[:100]) < 0.3 * weight(round_cloud)

@@ -19,7 +19,7 @@ from torch import Tensor
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
 from refold.data import Source, Stream, fit_adapter
-from refold.estimators._keeping import code_places, smoothness, towards
+from refold.estimators._keeping import Placing, placing, smoothness
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_ANYWHERE = Placing()
 _RECORDS_AT_ONCE = 4096
 _SOME = 512  # records that tell how much features vary
 
@@ -446,20 +447,18 @@ class Autoencoder(
         plan = plan_of(self, self.net_, records.size, seed)
         checkpoint = self._checkpoint(records, plan) if self.checkpoint is not None else None
         keep = parse_keep(self.keep).places
-        placed = None if keep is None else self._places_for(keep, opened, seed)
-        self._train(records, plan, checkpoint, placed)
+        places = _ANYWHERE if keep is None else self._places_for(keep, opened, seed)
+        self._train(records, plan, checkpoint, places)
         self.held_out_ = records.held_out_places
 
-    def _places_for(self, keep: Keep, opened: Source | Stream, seed: int) -> tuple[Array, Towards]:
-        """Return where the codes of all records should be, and the term that takes them there."""
+    def _places_for(self, keep: Keep, opened: Source | Stream, seed: int) -> Placing:
+        """Return where the codes of all records should be."""
         if isinstance(opened, Stream):
             raise ParameterError(
                 f"keep={self.keep!r} compares all records with each other, and these are more than max_memory="
                 f"{self.max_memory!r} holds; give more memory, or a part of the records"
             )
-        features = self._features(self._encode(opened))
-        size = self.net_.latent_dim
-        return code_places(keep, features, size, seed), towards(keep, features, size)
+        return placing(keep, self._features(self._encode(opened)), self.net_.latent_dim, seed)
 
     def _pass_over(self, opened: Source | Stream) -> None:
         if parse_keep(self.keep).places is not None:
@@ -594,22 +593,22 @@ class Autoencoder(
         records: Records,
         plan: Plan,
         checkpoint: Checkpoint | None,
-        placed: tuple[Array, Towards] | None = None,
+        placing: Placing = _ANYWHERE,
     ) -> None:
         placement = placement_of(self, self.net_, plan.batch_size)
         device = placement.device
-        places, towards = placed or (None, None)
-        held_out_places = None if places is None else places[records.held_out_places]
+        held_out_places = placing.places_of(records.held_out_places)
         history = train(
             self.net_,
-            self._objective(towards, records.survey),
-            records.deal(device, places),
+            self._objective(placing.towards, records.survey),
+            records.deal(device, placing.places),
             InMemory(records.held_out, device, places=held_out_places) if len(records.held_out) else None,
             plan,
             placement,
             self._listeners(),
             self._optimizer,
             checkpoint,
+            placing.settle_around(records.held_out_places),
         )
         self._keep(history)
 

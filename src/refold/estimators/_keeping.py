@@ -1,13 +1,18 @@
 """Places for the codes of records, found before an autoencoder learns to take records there and back."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from refold.layouts import arranged, nearest_neighbours, neighbour_graph, unrolled
+from refold.layouts import arranged, nearest_neighbours, neighbour_graph, settled, unrolled
 from refold.objectives import Keep, KeepDistances, KeepSmooth, Smooth, Towards
-from refold.train import with_threads
+from refold.train import Settle, with_threads
 
 Array = NDArray[Any]
 
@@ -19,8 +24,46 @@ _SAMPLED = 5_000  # records that directions are found from
 _REACH = {"neighbours": 0.1, "distances": 0.3}  # of the pull towards a place, in deviations of all places
 
 
-def code_places(keep: Keep, features: Array, dimensions: int, seed: int) -> Array:
-    """Return where the codes of records should be, NaN for those that have no place.
+@dataclass(frozen=True)
+class Placing:
+    """Where the codes of records should be.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n, dimensions), float32, optional
+        Of all records in their order; NaN for those that have no place.
+    towards : Towards, optional
+        The term of the objective that takes codes to their places.
+    settle : callable, optional
+        From the codes of a network that has learned for a while to places that are as good and easier to reach.
+    """
+
+    places: Array | None = None
+    towards: Towards | None = None
+    settle: Callable[[Array], Array] | None = None
+
+    def places_of(self, records: NDArray[np.intp]) -> Array | None:
+        """Return the places of some records."""
+        return None if self.places is None else self.places[records]
+
+    def settle_around(self, held_out: NDArray[np.intp]) -> Settle | None:
+        """Return `settle` for codes of the records that are not held out, and of those that are."""
+        if self.places is None or self.settle is None:
+            return None
+        settle, size = self.settle, len(self.places)
+        training = np.delete(np.arange(size), held_out)
+
+        def settle_both(codes: Tensor, held_out_codes: Tensor) -> tuple[Tensor, Tensor]:
+            every = np.empty((size, codes.shape[1]), np.float32)
+            every[training], every[held_out] = codes.numpy(), held_out_codes.numpy()
+            places = torch.from_numpy(settle(every))
+            return places[training], places[held_out]
+
+        return settle_both
+
+
+def placing(keep: Keep, features: Array, dimensions: int, seed: int) -> Placing:
+    """Find where the codes of records should be.
 
     Parameters
     ----------
@@ -30,30 +73,45 @@ def code_places(keep: Keep, features: Array, dimensions: int, seed: int) -> Arra
     dimensions : int
         Numbers of a code.
     seed : int
-
-    Returns
-    -------
-    places : ndarray of shape (n, dimensions), float32
     """
     size = len(features)
     chosen = np.random.default_rng(seed).permutation(size)[:_MOST_PLACED] if size > _MOST_PLACED else np.arange(size)
-    places = np.full((size, dimensions), np.nan, np.float32)
-    with with_threads(1):  # many small steps; with other work on the machine two threads wait for each other
-        places[chosen] = _found(keep, _whole_rows(features[chosen]), dimensions, seed)
-    return places
+
+    def among_all(found: Array) -> Array:
+        places = np.full((size, dimensions), np.nan, np.float32)
+        places[chosen] = found
+        return places
+
+    pull = _towards(keep, features, dimensions)
+    with _alone():
+        rows = _whole_rows(features[chosen])
+        neighbours = nearest_neighbours(rows, min(int(keep.count), len(rows) - 1))
+        if isinstance(keep, KeepDistances):
+            return Placing(among_all(unrolled(rows, neighbours, dimensions, seed)), pull)
+        graph = neighbour_graph(neighbours)
+        places = arranged(graph, _first_components(rows, dimensions), seed)
+
+    def settle(codes: Array) -> Array:
+        with _alone():
+            return among_all(settled(graph, codes[chosen], seed))
+
+    return Placing(among_all(places), pull, settle)
 
 
-def _found(keep: Keep, rows: Array, dimensions: int, seed: int) -> Array:
-    neighbours = nearest_neighbours(rows, min(int(keep.count), len(rows) - 1))
-    if isinstance(keep, KeepDistances):
-        return unrolled(rows, neighbours, dimensions, seed)
-    start = np.zeros((len(rows), dimensions), np.float32)
+def _alone() -> AbstractContextManager[None]:
+    """Return a context of one thread: at many small steps two would wait for each other."""
+    return with_threads(1)
+
+
+def _first_components(rows: Array, dimensions: int) -> Array:
+    """Return so many principal components of rows; zeros where there are fewer."""
+    components = np.zeros((len(rows), dimensions), np.float32)
     found = (rows @ _directions(rows, dimensions))[:, :dimensions]
-    start[:, : found.shape[1]] = found
-    return arranged(neighbour_graph(neighbours), start, seed)
+    components[:, : found.shape[1]] = found
+    return components
 
 
-def towards(keep: Keep, features: Array, dimensions: int) -> Towards:
+def _towards(keep: Keep, features: Array, dimensions: int) -> Towards:
     """Return the term of the objective that takes codes to their places.
 
     Places of neighbours weigh little where as many principal components leave little, since there the errors weigh

@@ -18,7 +18,7 @@ from refold.data import Adapter, TableAdapter
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._records import Survey
 from refold.nets import AutoencoderNet, NetSpec, Scale, default_hidden, feature_shape_of, scale_of
-from refold.objectives import Variational, describe, parse_keep, parse_penalties
+from refold.objectives import KeepNeighbours, Variational, describe, parse_keep, parse_penalties
 from refold.train import (
     Listener,
     Placement,
@@ -36,6 +36,7 @@ Array = NDArray[Any]
 _SMALLEST_SIDE_FOR_CONV = 8
 _MOST_VALUES_FOR_DENSE = 4096  # of pictures whose codes have places
 _BEFORE_DENSE = (32, 64)  # channels of convolutions in their networks
+_CANDIDATES = 32  # for a code whose neighbours are kept
 _WIDE, _WIDE_FROM = (1024, 512, 256), 256  # layers, and values of a record
 _RECORDS_LOOKED_AT = 1_000
 _MOST_SHORTCUT_WEIGHTS = 1 << 23
@@ -170,6 +171,7 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         usual = default_hidden("dense" if kind == "custom" else kind, feature_shape_of(shape, n_categories))
         hidden = _WIDE if to_places and prod(shape) >= _WIDE_FROM else usual
     output = _output_activation(parameters, kind, numbers, scale)
+    candidates = _CANDIDATES if _chooses(parameters, kind) else 0
     return NetSpec(
         kind=kind,
         raw_shape=shape,
@@ -183,10 +185,19 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         variational=_is_variational(parameters),
         unit=scale.unit,
         exact=numbers.dtype == np.float64,
-        shortcut=_has_shortcut(parameters, kind, hidden, output, size * prod(feature_shape_of(shape, n_categories))),
+        shortcut=not candidates
+        and _has_shortcut(parameters, kind, hidden, output, size * prod(feature_shape_of(shape, n_categories))),
         flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
         front=_BEFORE_DENSE if to_places and hidden else (),
+        candidates=candidates,
     )
+
+
+def _chooses(parameters: AutoencoderParameters, kind: str) -> bool:
+    """Say whether the code is chosen among candidates: where groups come apart, and the network is ours."""
+    kept = isinstance(parse_keep(parameters.keep).places, KeepNeighbours)
+    plain = parameters.latent_activation == "identity" and not _is_variational(parameters)
+    return kept and plain and kind != "custom" and parameters.shortcut is not True
 
 
 def _output_activation(parameters: AutoencoderParameters, kind: str, numbers: Array, scale: Scale) -> str:

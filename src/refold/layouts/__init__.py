@@ -1,6 +1,6 @@
 """Where records should lie in a code: neighbours among them, and places that keep these neighbours or distances."""
 
-from refold.layouts._arranging import arranged
+from refold.layouts._arranging import arranged, settled
 from refold.layouts._diffusing import diffused
 from refold.layouts._dimension import likeliest_dimension, two_nearest_dimension
 from refold.layouts._graph import neighbour_graph
@@ -14,6 +14,7 @@ __all__ = [
     "likeliest_dimension",
     "nearest_neighbours",
     "neighbour_graph",
+    "settled",
     "two_nearest_dimension",
     "unrolled",
 ]

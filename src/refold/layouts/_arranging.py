@@ -10,9 +10,10 @@ from torch import Tensor
 
 from refold.layouts._diffusing import diffused
 
-_STEPS, _RATE, _MOMENTUM = 300, 0.3, 0.9
+_STEPS, _STEPS_TO_SETTLE = 300, 100
+_RATE, _MOMENTUM = 0.3, 0.9
 _CALMING_FROM = 0.5  # share of the steps after which the rate falls to nothing
-_PUSHED = 10.0  # how strongly points are pushed apart, for each edge's pull
+_PUSHED, _PUSHED_SETTLING = 10.0, 20.0  # how strongly points are pushed apart, for each edge's pull
 _LANDMARKS = 64  # points that push at a step
 _SPREAD = 10.0  # deviation of the first places
 
@@ -37,17 +38,50 @@ def arranged(graph: sparse.csr_matrix, start: NDArray[Any], seed: int) -> NDArra
     -------
     places : ndarray of shape (n, k), float32
     """
+    places = _moved(graph, _scaled(diffused(graph, start), _SPREAD), _STEPS, _PUSHED, seed)
+    return _scaled(places, 1.0)
+
+
+def settled(graph: sparse.csr_matrix, places: NDArray[Any], seed: int) -> NDArray[np.float32]:
+    """Return places that keep the neighbours of a graph better, near to the ones that are given.
+
+    Points move as in `arranged`, for fewer steps and pushed harder. The result has the middle and the size of what is
+    given.
+
+    Parameters
+    ----------
+    graph : csr_matrix of shape (n, n), float32
+        Symmetric.
+    places : ndarray of shape (n, k)
+        Such as the codes of a network that has learned for a while.
+    seed : int
+
+    Returns
+    -------
+    places : ndarray of shape (n, k), float32
+    """
+    centre = places.mean(0, dtype=np.float64)
+    found = _scaled(_moved(graph, _scaled(places, _SPREAD), _STEPS_TO_SETTLE, _PUSHED_SETTLING, seed), 1.0)
+    size = float(np.vdot(found, places - centre)) / max(float(np.vdot(found, found)), 1e-12)
+    return np.asarray(size * found + centre, np.float32)
+
+
+def _moved(
+    graph: sparse.csr_matrix, start: NDArray[np.float32], steps: int, pushed: float, seed: int
+) -> NDArray[np.float32]:
+    """Return where points are after so many steps, the last ones of which are ever smaller."""
     generator = torch.Generator().manual_seed(seed)
     edges = _Edges(graph)
-    places = torch.from_numpy(_scaled(diffused(graph, start), _SPREAD))
+    places = torch.from_numpy(start)
     speed = torch.zeros_like(places)
-    for step in range(_STEPS):
-        calm = min(1.0, (1 - step / _STEPS) / (1 - _CALMING_FROM))
+    for step in range(steps):
+        calm = min(1.0, (1 - step / steps) / (1 - _CALMING_FROM))
         drawn = torch.randint(len(places), (_LANDMARKS,), generator=generator)
-        force = edges.pull(places).add_(_push(places, places[drawn]), alpha=_PUSHED)
+        force = edges.pull(places).add_(_push(places, places[drawn]), alpha=pushed)
         speed.mul_(_MOMENTUM).add_(force, alpha=_RATE * calm)
         places += speed
-    return _scaled(places.numpy(), 1.0)
+    moved: NDArray[np.float32] = places.numpy()
+    return moved
 
 
 def _scaled(places: NDArray[Any], deviation: float) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from refold.nets._build import (
     placeholder_scale,
 )
 from refold.nets._camera_net import CameraNet
+from refold.nets._candidates import Candidates
 from refold.nets._components import start_from_components
 from refold.nets._ensemble import Ensemble, EnsembleSpec
 from refold.nets._factors import Factors, fit_factors
@@ -27,6 +28,7 @@ __all__ = [
     "ACTIVATIONS",
     "AutoencoderNet",
     "CameraNet",
+    "Candidates",
     "ColumnScaling",
     "Ensemble",
     "EnsembleSpec",

@@ -10,6 +10,7 @@ from torch import nn
 
 from refold._errors import ParameterError
 from refold.nets._activations import ACTIVATIONS
+from refold.nets._candidates import choosing
 from refold.nets._conv import conv_decoder, conv_encoder, convolutions
 from refold.nets._dense import WithShortcut, dense_decoder, dense_encoder
 from refold.nets._net import AutoencoderNet
@@ -19,7 +20,7 @@ from refold.nets._scaling import ColumnScaling, GridScaling, Scaling
 
 _BUILDERS = {"dense": (dense_encoder, dense_decoder), "conv": (conv_encoder, conv_decoder)}
 _SMALLEST_PICTURE = 4  # convolutions halve a picture until its longer side is at most this
-_MOST_LAYERS, _WIDEST_LAYER = 64, 1 << 20
+_MOST_LAYERS, _WIDEST_LAYER, _MOST_CANDIDATES = 64, 1 << 20, 256
 _MOST_WEIGHTS = 1 << 57  # torch counts bytes in 63 bits
 
 
@@ -52,6 +53,8 @@ class NetSpec:
         Columns in which cells were missing in training.
     front : tuple of int
         Channels of convolutions that take the place of the first hidden layer of a dense encoder.
+    candidates : int
+        Places from which the encoder chooses the code, 0 for none; see `Likeliest`.
     """
 
     kind: str
@@ -69,6 +72,7 @@ class NetSpec:
     shortcut: bool = False
     flags: tuple[int, ...] = ()
     front: tuple[int, ...] = ()
+    candidates: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a description that JSON can hold."""
@@ -144,6 +148,7 @@ def build_net(
         ACTIVATIONS[spec.output_activation](),
         spec.latent_dim,
         spec.variational,
+        spec.candidates,
     )
     _prove_shapes(net)
     return net
@@ -181,9 +186,12 @@ def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
     make_encoder, make_decoder = _BUILDERS[kind]
     activation = ACTIVATIONS[spec.activation]
     code_size = spec.latent_dim * (2 if spec.variational else 1)
+    given = spec.candidates * (spec.latent_dim + 1) or code_size
     front, encoder_input, encoder_hidden = _front(spec, scaling)
-    encoder = make_encoder(encoder_input, encoder_hidden, code_size, activation, spec.normalise)
+    encoder = make_encoder(encoder_input, encoder_hidden, given, activation, spec.normalise)
     encoder = nn.Sequential(*front, *encoder)
+    if spec.candidates:
+        encoder = choosing(encoder, spec.latent_dim, spec.candidates)
     if spec.latent_activation != "identity":
         encoder.append(ACTIVATIONS[spec.latent_activation]())
     decoder = make_decoder(scaling.feature_shape, spec.hidden, spec.latent_dim, activation, spec.normalise)
@@ -213,11 +221,10 @@ def _prove_shapes(net: AutoencoderNet) -> None:
     with torch.no_grad(), OperationCounter() as counter:
         inputs = net.scaling.inputs(raw)
         code = _run(net.encoder, inputs, "encoder")
-        expected = net.latent_dim * (2 if net.variational else 1)
-        if tuple(code.shape) != (2, expected):
+        if tuple(code.shape) != (2, net.code_size):
             raise ParameterError(
                 f"the encoder gives an output of shape {tuple(code.shape)} for an input of shape "
-                f"{tuple(inputs.shape)}; it must be (2, {expected}) for latent_dim={net.latent_dim}"
+                f"{tuple(inputs.shape)}; it must be (2, {net.code_size}) for latent_dim={net.latent_dim}"
                 + (" (means and log-variances)" if net.variational else "")
             )
         outputs = _run(net.decoder, code[:, : net.latent_dim], "decoder")
@@ -256,6 +263,9 @@ def _check_bounds(spec: NetSpec) -> None:
         and (len(spec.raw_shape) > 1 or len(spec.n_categories) == spec.raw_shape[0])
         and all(place < spec.raw_shape[0] for place in spec.flags)
         and (not spec.front or (spec.kind == "dense" and len(spec.raw_shape) > 1))
+        and type(spec.candidates) is int
+        and 0 <= spec.candidates <= _MOST_CANDIDATES
+        and not (spec.candidates and (spec.variational or spec.shortcut or spec.latent_activation != "identity"))
     )
     if not sound:
         raise ParameterError("the description of the network is out of bounds")

@@ -1,7 +1,9 @@
 """The autoencoder network: raw numbers -> features -> code -> features -> raw numbers."""
 
+import torch
 from torch import Tensor, nn
 
+from refold.nets._candidates import Candidates, split_candidates
 from refold.nets._scaling import Scaling
 
 
@@ -12,17 +14,21 @@ class AutoencoderNet(nn.Module):
     ----------
     scaling : Scaling
     encoder : torch.nn.Module
-        From (B, *scaling.input_shape) to (B, latent_dim), or (B, 2 * latent_dim) when variational: means, then
-        logarithms of variances.
+        From (B, *scaling.input_shape) to (B, code_size), the code first. Behind it are logarithms of variances when
+        variational, and candidates with their scores where there are some.
     decoder : torch.nn.Module
         From (B, latent_dim) to (B, *scaling.feature_shape).
     output_activation : torch.nn.Module
         Applied to the numbers among the decoder's outputs, not to category scores.
     latent_dim : int
     variational : bool
+    candidates : int
+        Places from which a code is chosen, 0 if it is not.
 
     Attributes
     ----------
+    code_size : int
+        Numbers that the encoder gives.
     operations : int
         Floating-point operations of one record's way through the network.
     """
@@ -35,6 +41,7 @@ class AutoencoderNet(nn.Module):
         output_activation: nn.Module,
         latent_dim: int,
         variational: bool = False,
+        candidates: int = 0,
     ) -> None:
         super().__init__()
         self.scaling = scaling
@@ -43,12 +50,22 @@ class AutoencoderNet(nn.Module):
         self.output_activation = output_activation
         self.latent_dim = latent_dim
         self.variational = variational
+        self.candidates = candidates
+        self.code_size = latent_dim * (2 if variational else 1) + candidates * (latent_dim + 1)
         self.operations = 0
 
     def encode(self, raw: Tensor) -> Tensor:
         """Return the code (B, latent_dim) of raw records (B, *raw_shape); the mean when variational."""
         code: Tensor = self.encoder(self.scaling.inputs(raw))
         return code[:, : self.latent_dim]
+
+    def candidates_of(self, outputs: Tensor) -> Candidates:
+        """Return where codes may be, from all that the encoder gives (B, code_size)."""
+        if not self.candidates:
+            code = outputs[:, None, : self.latent_dim].float()
+            return Candidates(code, torch.zeros_like(code[:, :, 0]))
+        places, scores = split_candidates(outputs[:, self.latent_dim :].float(), self.latent_dim, self.candidates)
+        return Candidates(places, scores.log_softmax(1))
 
     def decode(self, code: Tensor) -> Tensor:
         """Return raw records (B, *raw_shape) from codes (B, latent_dim)."""

@@ -65,19 +65,20 @@ class Objective:
         inputs = net.scaling.inputs_of(targets.detach(), raw) if damaged is raw else net.scaling.inputs(damaged)
         if net.training and any(isinstance(penalty, Contractive) for penalty in self.penalties):
             inputs.requires_grad_(True)
-        code = net.encoder(inputs)
-        outputs = net.decoder(_shortened(_drawn(code, net, generator), self.sizes, generator))
+        given = net.encoder(inputs)
+        code = given[:, : net.latent_dim]
+        outputs = net.decoder(_shortened(_drawn(given, net, generator), self.sizes, generator))
         terms = {"error": batch_error(self.error, net, outputs, targets, seen)}
         for penalty in self.penalties:
             if isinstance(penalty, Variational):
                 # the error is a mean over columns, so the divergence is shared out over them too
-                terms[penalty.name] = penalty(code, inputs, generator).mean() / column_count(net)
+                terms[penalty.name] = penalty(given, inputs, generator).mean() / column_count(net)
             else:
-                terms[penalty.name] = penalty(code[:, : net.latent_dim], inputs, generator).mean()
+                terms[penalty.name] = penalty(code, inputs, generator).mean()
         if self.towards is not None and places is not None:
-            terms[self.towards.name] = self.towards(code[:, : net.latent_dim].float(), places).mean()
+            terms[self.towards.name] = self.towards(net.candidates_of(given), places).mean()
         if self.smooth is not None:
-            terms[self.smooth.name] = self.smooth(net, code[:, : net.latent_dim].float(), generator).mean()
+            terms[self.smooth.name] = self.smooth(net, code.float(), generator).mean()
         return terms
 
     def corrupt(self, net: AutoencoderNet, raw: Tensor, generator: torch.Generator) -> Tensor:
@@ -96,10 +97,10 @@ def _shortened(code: Tensor, sizes: tuple[int, ...], generator: torch.Generator)
     return code * (torch.arange(code.shape[1], device=code.device) < kept[:, None])
 
 
-def _drawn(code: Tensor, net: AutoencoderNet, generator: torch.Generator) -> Tensor:
+def _drawn(given: Tensor, net: AutoencoderNet, generator: torch.Generator) -> Tensor:
     if not net.variational:
-        return code
-    mean, log_variance = code.chunk(2, dim=1)
+        return given[:, : net.latent_dim]
+    mean, log_variance = given.chunk(2, dim=1)
     if not net.training:
         return mean
     noise = torch.randn(mean.shape, generator=generator, device=mean.device)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from refold._errors import ParameterError
+from refold.nets import Candidates
 
 
 class Penalty(Protocol):
@@ -61,8 +62,10 @@ class Variational:
 class Towards:
     """How far codes are from places that were found for them beforehand.
 
-    The mean of ``log(1 + d^2 / reach^2)``: a Student-t kernel, so that a record whose place does not suit it does not
-    pull without end.
+    The mean of ``-log(sum of c / (1 + d^2 / reach^2))`` over the candidates for a code, c the share that a candidate
+    is given and d how far it is from the place. That is a mixture of Student-t kernels (Bishop 1994, mixture density
+    networks): a candidate is asked only to suit the records that it is chosen for, and a record whose place does not
+    suit it does not pull without end.
 
     Parameters
     ----------
@@ -78,11 +81,13 @@ class Towards:
     reach: float
     name: str
 
-    def __call__(self, code: Tensor, places: Tensor) -> Tensor:
-        """Return the weighted value of each record, shape (B,)."""
-        told = torch.where(places.isnan(), code.detach(), places)  # records without a place are where they should be
-        apart = (code - told).square().sum(1) / self.reach**2
-        return self.weight * torch.log1p(apart)
+    def __call__(self, candidates: Candidates, places: Tensor) -> Tensor:
+        """Return the weighted value of each record, shape (B,); 0 for those that have no place (NaN)."""
+        known = ~places.isnan().any(1)
+        told = torch.where(known[:, None], places, 0)[:, None]
+        apart = (candidates.places - told).square().sum(2) / self.reach**2
+        values = -torch.logsumexp(candidates.log_chances - torch.log1p(apart), 1)
+        return self.weight * torch.where(known, values, 0)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from refold.train._placement import Placement, choose_device, measured, place, w
 from refold.train._plan import SCHEDULES, Plan, default_batch_size, default_epochs
 from refold.train._raster_training import RasterPlan, learn_raster
 from refold.train._restoration import RestorationPlan, RestorationTraining
+from refold.train._run import Settle
 from refold.train._streamed import Streamed, without
 from refold.train._tiles import Tiling, apply_in_tiles
 from refold.train._trackers import JsonLines, MLflow, TensorBoard, parse_trackers
@@ -82,6 +83,7 @@ __all__ = [
     "RasterPlan",
     "RestorationPlan",
     "RestorationTraining",
+    "Settle",
     "Streamed",
     "TensorBoard",
     "Tiling",

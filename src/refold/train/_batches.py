@@ -25,7 +25,15 @@ class Batch(NamedTuple):
 
 
 class Batches(Protocol):
-    """Encoded records, dealt in batches; from memory or from disk."""
+    """Encoded records, dealt in batches; from memory or from disk.
+
+    Attributes
+    ----------
+    places : Tensor of shape (n, latent_dim), optional
+        Where the codes of the records should be, in their order.
+    """
+
+    places: Tensor | None
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -67,6 +75,20 @@ class InMemory:
 
     def __len__(self) -> int:
         return len(self._records if self._dealt is None else self._dealt)
+
+    @property
+    def places(self) -> Tensor | None:
+        """Where the codes of the records should be, in the order in which they are dealt."""
+        every = self._code_places
+        return every if every is None or self._dealt is None else every[self._dealt]
+
+    @places.setter
+    def places(self, places: Tensor | None) -> None:
+        if places is not None and self._dealt is not None:
+            every = torch.full((len(self._records), places.shape[1]), torch.nan)
+            every[self._dealt] = places
+            places = every
+        self._code_places = None if places is None else places.to(self._records.device)
 
     def shuffled(self, batch_size: int, generator: torch.Generator, skip: int = 0) -> Iterator[Batch]:
         """Yield every record once, in a drawn order; a last batch of one record joins the batch before it.

@@ -108,6 +108,7 @@ def _check_sound(run: Run, stopped: Any) -> None:
         whole
         and 0 <= run.best_epoch <= len(run.epochs) <= run.plan.max_epochs
         and 0 <= run.place_in_epoch <= run.steps_an_epoch
+        and type(run.settled) is bool
         and (stopped is None or (stopped in ("max_epochs", "early") and run.best_epoch >= 1))
         and (not run.best_weights or run.best_weights.keys() == run.net.state_dict().keys())
     )

@@ -23,7 +23,7 @@ from refold.train._listeners import Listener, Patient
 from refold.train._optimizers import Optimizer, make_optimizer
 from refold.train._placement import Placement, measured, with_threads, work_of
 from refold.train._plan import Plan
-from refold.train._run import Run, total_of
+from refold.train._run import Run, Settle, total_of
 
 _VALIDATION_BATCH, _VALIDATION_VALUES = 1024, 1 << 22
 _SECONDS_BETWEEN_WORDS = 0.25
@@ -39,6 +39,7 @@ def train(
     listeners: Sequence[Listener] = (),
     optimizer: Optimizer | None = None,
     checkpoint: Checkpoint | None = None,
+    settle: Settle | None = None,
 ) -> History:
     """Train `net` in place and leave the best weights in it.
 
@@ -61,6 +62,9 @@ def train(
         Of an earlier call, to go on with its moments (see `make_optimizer`).
     checkpoint : Checkpoint, optional
         Written while training; what an earlier call left there is continued, to the same weights bit for bit.
+    settle : callable, optional
+        From the codes (n, latent_dim) of the training records and of the held-out ones, in their order, to better
+        places for both; called when half of the epochs are over. Only with records in memory.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def train(
     """
     placement.lay_out(net)
     with _own_randomness(plan.seed):
-        run = Run(net, objective, records, held_out, plan, placement, optimizer or make_optimizer(net, plan))
+        run = Run(net, objective, records, held_out, plan, placement, optimizer or make_optimizer(net, plan), settle)
         ended = checkpoint.resume(run) if checkpoint else None
         if not (checkpoint and checkpoint.resumed):
             run.placement = _with_measured_threads(run)
@@ -142,6 +146,8 @@ def _interrupt(run: Run) -> None:
 def _epoch(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | None) -> bool:
     """Train for an epoch and say whether it is whole; the first one counts even where Ctrl-C cut it short."""
     start = time.perf_counter() - run.seconds
+    if run.settle and not run.settled and 2 * len(run.epochs) >= run.plan.max_epochs:
+        _settle(run, run.settle)
     _train_through(run, _each_step(run, start, listeners, checkpoint))
     if run.place_in_epoch < run.steps_an_epoch:
         run.seconds = time.perf_counter() - start
@@ -239,8 +245,7 @@ def _validate(run: Run) -> tuple[float, float]:
     run.net.eval()
     noise = torch.Generator(run.placement.device).manual_seed(run.plan.seed + 1)
     pairs, counts = [], []
-    values = prod(run.net.scaling.input_shape)
-    for batch in run.held_out.in_order(max(1, min(_VALIDATION_BATCH, _VALIDATION_VALUES // values))):
+    for batch in run.held_out.in_order(_validation_batch(run)):
         with run.placement.arithmetic():
             terms = run.objective.terms(run.net, batch.raw, noise, batch.places)
         pairs.append(torch.stack([torch.stack(list(terms.values())).sum(), terms["error"]]))
@@ -265,6 +270,29 @@ def _swap(run: Run) -> None:
         kept = weight.clone()
         weight.copy_(average)
         average.copy_(kept)
+
+
+@torch.no_grad()
+def _settle(run: Run, settle: Settle) -> None:
+    """Give codes the places that are better for them by now; losses before and after are not compared."""
+    run.net.eval()
+    with _averaged_weights(run):
+        codes = _codes(run, run.records)
+        held_out = codes[:0] if run.held_out is None else _codes(run, run.held_out)
+    run.records.places, held_out_places = settle(codes, held_out)
+    if run.held_out is not None:
+        run.held_out.places = held_out_places
+    run.settled, run.best_loss = True, math.inf
+
+
+def _codes(run: Run, records: Batches) -> Tensor:
+    with run.placement.arithmetic():
+        codes = [run.net.encode(batch.raw).float().cpu() for batch in records.in_order(_validation_batch(run))]
+    return torch.cat(codes)
+
+
+def _validation_batch(run: Run) -> int:
+    return max(1, min(_VALIDATION_BATCH, _VALIDATION_VALUES // prod(run.net.scaling.input_shape)))
 
 
 def _check_finite(loss: float, epoch: int, plan: Plan) -> None:

@@ -1,7 +1,7 @@
 """The state of one training: everything that a continuation needs, and nothing else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ from refold.train._placement import Placement
 from refold.train._plan import Plan
 
 _MOST_LOSSES = 4096
+
+Settle = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Run:
 
     Parameters
     ----------
-    net, objective, records, held_out, plan, placement, optimizer
+    net, objective, records, held_out, plan, placement, optimizer, settle
         As in `train`.
     """
 
@@ -50,6 +52,7 @@ class Run:
     plan: Plan
     placement: Placement
     optimizer: Optimizer
+    settle: Settle | None = None
     epochs: list[EpochRecord] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
@@ -61,6 +64,7 @@ class Run:
     losses: list[Tensor] = field(default_factory=list)  # loss and error of its last batches, not waited for
     sums: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))  # of the batches before those
     interrupted: bool = False
+    settled: bool = False  # whether codes have got other places
 
     def __post_init__(self) -> None:
         self.weights = [weight for weight in self.net.parameters() if weight.requires_grad]
@@ -107,6 +111,8 @@ class Run:
         tensors["sums"] = self.sums
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
+        if self.settled:
+            tensors.update(prefixed("places", self._places()))
         values = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             **{name: getattr(self, name) for name in _PLAIN},
@@ -130,6 +136,15 @@ class Run:
         self.epochs = [EpochRecord(**epoch) for epoch in values["epochs"]]
         for name in _PLAIN:
             setattr(self, name, values[name])
+        if self.settled:
+            places = under("places", tensors)
+            self.records.places = places["records"]
+            if self.held_out is not None:
+                self.held_out.places = places["held_out"]
+
+    def _places(self) -> dict[str, Tensor]:
+        dealt = {"records": self.records, "held_out": self.held_out}
+        return {name: each.places for name, each in dealt.items() if each is not None and each.places is not None}
 
     def _random(self) -> dict[str, Tensor]:
         states = {"order": self.order_of_epoch, "noise": self.noise.get_state(), "own": torch.get_rng_state()}
@@ -152,7 +167,7 @@ def total_of(pairs: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
     return (torch.stack(list(pairs)).cpu().double() * weights[:, None]).sum(0)
 
 
-_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch")
+_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch", "settled")
 
 
 class _Named(Protocol):

@@ -39,6 +39,8 @@ class Streamed:
         Records among which the next one is drawn.
     """
 
+    places: torch.Tensor | None = None
+
     def __init__(
         self,
         pieces: Sequence[Piece],

@@ -1,0 +1,64 @@
+"""Codes that are the likeliest of several candidates, so that what is alike need not lie side by side."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+_START = 0.25  # of the usual weights, so that candidates begin apart from each other and not from record to record
+
+
+class Candidates(NamedTuple):
+    """Where the codes of records may be.
+
+    Parameters
+    ----------
+    places : Tensor of shape (B, K, latent_dim)
+    log_chances : Tensor of shape (B, K)
+        Logarithms of shares that sum to 1.
+    """
+
+    places: Tensor
+    log_chances: Tensor
+
+
+class Likeliest(nn.Module):
+    """Takes the candidate with the highest score.
+
+    A network is continuous: between two groups whose records are hardly alike it must lead over everything that lies
+    between them on the map, and records of which it is unsure get codes there. A network that proposes several places
+    and says how likely each is (a mixture density network, Bishop 1994) can jump.
+
+    Parameters
+    ----------
+    latent_dim, count : int
+        Numbers of a code, and candidates.
+    """
+
+    def __init__(self, latent_dim: int, count: int) -> None:
+        super().__init__()
+        self.latent_dim, self.count = latent_dim, count
+
+    def forward(self, proposed: Tensor) -> Tensor:
+        """Return the code (B, latent_dim) and behind it what was proposed (B, count * (latent_dim + 1))."""
+        places, scores = split_candidates(proposed, self.latent_dim, self.count)
+        best = scores.argmax(1)[:, None, None].expand(-1, 1, self.latent_dim)
+        return torch.cat([places.gather(1, best)[:, 0], proposed], 1)
+
+
+def split_candidates(proposed: Tensor, latent_dim: int, count: int) -> tuple[Tensor, Tensor]:
+    """Return places (B, count, latent_dim) and scores (B, count)."""
+    places, scores = proposed[:, : count * latent_dim], proposed[:, count * latent_dim :]
+    return places.reshape(-1, count, latent_dim), scores
+
+
+def choosing(encoder: nn.Sequential, latent_dim: int, count: int) -> nn.Sequential:
+    """Return an encoder whose last layer proposes candidates and which takes the likeliest."""
+    last = encoder[-1]
+    if not isinstance(last, nn.Linear):
+        raise TypeError(last)
+    with torch.no_grad():
+        last.weight.mul_(_START)
+        last.bias[: count * latent_dim].normal_()
+        last.bias[count * latent_dim :].zero_()
+    return encoder.append(Likeliest(latent_dim, count))
