@@ -59,6 +59,7 @@ VARIANTS = {
     "plain": {},
     "muon": {"optimizer": "muon", "hidden": (16, 16)},
     "noise": {"corruption": "gaussian(0.2)+masking(0.1)", "penalty": "variational+sparse"},
+    "places that settle": {"keep": "neighbours", "max_epochs": 4},
     "no validation": {"validation_fraction": 0.0},
     "no averaging": {"weight_averaging": 0.0, "gradient_clip": None, "schedule": "constant"},
     "own modules with dropout and batch normalisation": {

@@ -34,13 +34,14 @@ def wine():
 RECORDS = {
     "a table": (wine(), {"hidden": (16,)}),
     "grey pictures of bytes": (load_digits().images.astype(np.uint8)[:300], {"penalty": "variational"}),
+    "grey pictures whose codes are chosen": (load_digits().images[:300], {"keep": "neighbours", "hidden": (32, 32)}),
     "rows with a sigmoid": (
         load_iris().data.astype(np.float32),
         {"hidden": (), "scaling": "range", "latent_activation": "relu", "output_activation": "sigmoid"},
     ),
 }
 KINDS_AND_PARTS = [(kind, part) for kind in list(RECORDS)[:2] for part in ("whole", "encoder", "decoder")]
-KINDS_AND_PARTS.append(("rows with a sigmoid", "whole"))
+KINDS_AND_PARTS += [("rows with a sigmoid", "whole"), ("grey pictures whose codes are chosen", "encoder")]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits, make_swiss_roll
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
-from refold.layouts import Neighbours, arranged, diffused, nearest_neighbours, neighbour_graph, unrolled
+from refold.layouts import Neighbours, arranged, diffused, nearest_neighbours, neighbour_graph, settled, unrolled
 
 DIGITS = load_digits().data[:600] / 16
 GRAPH = neighbour_graph(nearest_neighbours(DIGITS, 15))
@@ -71,6 +71,18 @@ def test_arranged_places_keep_neighbours_better_than_components():
     assert trustworthiness(DIGITS, places) > trustworthiness(DIGITS, START) + 0.1
     assert places.std() == pytest.approx(1, abs=1e-4)
     assert np.abs(places.mean(0)).max() < 1e-4
+
+
+def test_settled_places_keep_neighbours_better_and_stay_near():
+    """Such as codes that a network has half learned: places of another map, not quite reached."""
+    rng = np.random.default_rng(0)
+    places = 3 * arranged(GRAPH, START, seed=0) + 7
+    codes = places + rng.normal(0, 0.6, places.shape)
+    found = settled(GRAPH, codes, seed=0)
+    assert trustworthiness(DIGITS, found) > trustworthiness(DIGITS, codes) + 0.01
+    assert np.square(found - codes).mean() < 0.2 * codes.var()
+    np.testing.assert_allclose(found.mean(0), codes.mean(0), atol=1e-3)
+    assert 0.8 < found.std() / codes.std() < 1.1
 
 
 def test_the_same_seed_gives_the_same_places():

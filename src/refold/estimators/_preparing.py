@@ -185,8 +185,7 @@ def net_spec(parameters: AutoencoderParameters, numbers: Array, adapter: Adapter
         variational=_is_variational(parameters),
         unit=scale.unit,
         exact=numbers.dtype == np.float64,
-        shortcut=not candidates
-        and _has_shortcut(parameters, kind, hidden, output, size * prod(feature_shape_of(shape, n_categories))),
+        shortcut=_has_shortcut(parameters, kind, hidden, output, size * prod(feature_shape_of(shape, n_categories))),
         flags=tuple(int(place) for place in np.flatnonzero(scale.flagged)),
         front=_BEFORE_DENSE if to_places and hidden else (),
         candidates=candidates,
@@ -197,7 +196,7 @@ def _chooses(parameters: AutoencoderParameters, kind: str) -> bool:
     """Say whether the code is chosen among candidates: where groups come apart, and the network is ours."""
     kept = isinstance(parse_keep(parameters.keep).places, KeepNeighbours)
     plain = parameters.latent_activation == "identity" and not _is_variational(parameters)
-    return kept and plain and kind != "custom" and parameters.shortcut is not True
+    return kept and plain and kind != "custom"
 
 
 def _output_activation(parameters: AutoencoderParameters, kind: str, numbers: Array, scale: Scale) -> str:

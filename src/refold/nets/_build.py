@@ -199,7 +199,7 @@ def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
         return encoder, decoder
     sizes = prod(scaling.input_shape), prod(scaling.feature_shape)
     return (
-        WithShortcut(encoder, sizes[0], code_size, (code_size,)),
+        WithShortcut(encoder, sizes[0], code_size, (code_size,), spec.candidates),
         WithShortcut(decoder, spec.latent_dim, sizes[1], scaling.feature_shape),
     )
 
@@ -265,7 +265,7 @@ def _check_bounds(spec: NetSpec) -> None:
         and (not spec.front or (spec.kind == "dense" and len(spec.raw_shape) > 1))
         and type(spec.candidates) is int
         and 0 <= spec.candidates <= _MOST_CANDIDATES
-        and not (spec.candidates and (spec.variational or spec.shortcut or spec.latent_activation != "identity"))
+        and not (spec.candidates and (spec.variational or spec.latent_activation != "identity"))
     )
     if not sound:
         raise ParameterError("the description of the network is out of bounds")

@@ -68,23 +68,31 @@ class WithShortcut(nn.Module):
         Values per record before and after.
     outer_shape : tuple of int
         Shape of the result.
+    candidates : int
+        From which the hidden layers choose a code: the linear path is added to all of them, and not to their scores.
     """
 
-    def __init__(self, deep: nn.Sequential, inner: int, outer: int, outer_shape: Sequence[int]) -> None:
+    def __init__(
+        self, deep: nn.Sequential, inner: int, outer: int, outer_shape: Sequence[int], candidates: int = 0
+    ) -> None:
         super().__init__()
         self.deep = deep
         self.straight = CodeLayer(inner, outer)
         self.outer_shape = tuple(outer_shape)
+        self.candidates = candidates
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the sum of both paths."""
         deep: Tensor = self.deep(input)
         straight: Tensor = self.straight(input.flatten(1))
+        if self.candidates:
+            straight = functional.pad(straight.repeat(1, 1 + self.candidates), (0, self.candidates))
+            return deep + straight
         return deep + straight.view(-1, *self.outer_shape)
 
     @torch.no_grad()
     def start_straight(self, weight: Tensor, bias: Tensor) -> None:
-        """Begin with a given linear map and with hidden layers that add nothing yet.
+        """Begin with a given linear map and with hidden layers that add nothing yet, but for candidates around it.
 
         A wide map stays as it is: AdamW moves every weight by the same step, and the sum over thousands of values
         would throw the code about.
@@ -94,7 +102,7 @@ class WithShortcut(nn.Module):
         self.straight.requires_grad_(max(weight.shape) <= _WIDEST_TRAINED)
         last = [layer for layer in self.deep if isinstance(layer, nn.Linear | nn.ConvTranspose2d)][-1]
         nn.init.zeros_(last.weight)
-        if last.bias is not None:
+        if last.bias is not None and not self.candidates:  # which begin apart from each other
             nn.init.zeros_(last.bias)
 
 

@@ -64,7 +64,8 @@ def train(
         Written while training; what an earlier call left there is continued, to the same weights bit for bit.
     settle : callable, optional
         From the codes (n, latent_dim) of the training records and of the held-out ones, in their order, to better
-        places for both; called when half of the epochs are over. Only with records in memory.
+        places for both; called when half of the epochs are over, or training would stop early. Only with records in
+        memory.
 
     Raises
     ------
@@ -133,10 +134,18 @@ def _why_over(run: Run) -> str:
     epoch = len(run.epochs)
     if run.interrupted:
         return "interrupted"
-    stops_early = run.plan.early_stopping and run.held_out is not None
-    if stops_early and epoch - run.best_epoch >= run.plan.patience:
+    if _has_stalled(run) and not _may_settle(run):
         return "early"
     return "max_epochs" if epoch >= run.plan.max_epochs else ""
+
+
+def _has_stalled(run: Run) -> bool:
+    waits = run.plan.early_stopping and run.held_out is not None
+    return waits and len(run.epochs) - run.best_epoch >= run.plan.patience
+
+
+def _may_settle(run: Run) -> bool:
+    return run.settle is not None and not run.settled
 
 
 def _interrupt(run: Run) -> None:
@@ -146,8 +155,8 @@ def _interrupt(run: Run) -> None:
 def _epoch(run: Run, listeners: Sequence[Listener], checkpoint: Checkpoint | None) -> bool:
     """Train for an epoch and say whether it is whole; the first one counts even where Ctrl-C cut it short."""
     start = time.perf_counter() - run.seconds
-    if run.settle and not run.settled and 2 * len(run.epochs) >= run.plan.max_epochs:
-        _settle(run, run.settle)
+    if _may_settle(run) and (2 * len(run.epochs) >= run.plan.max_epochs or _has_stalled(run)):
+        _settle(run)
     _train_through(run, _each_step(run, start, listeners, checkpoint))
     if run.place_in_epoch < run.steps_an_epoch:
         run.seconds = time.perf_counter() - start
@@ -273,13 +282,14 @@ def _swap(run: Run) -> None:
 
 
 @torch.no_grad()
-def _settle(run: Run, settle: Settle) -> None:
+def _settle(run: Run) -> None:
     """Give codes the places that are better for them by now; losses before and after are not compared."""
+    assert run.settle is not None
     run.net.eval()
     with _averaged_weights(run):
         codes = _codes(run, run.records)
         held_out = codes[:0] if run.held_out is None else _codes(run, run.held_out)
-    run.records.places, held_out_places = settle(codes, held_out)
+    run.records.places, held_out_places = run.settle(codes, held_out)
     if run.held_out is not None:
         run.held_out.places = held_out_places
     run.settled, run.best_loss = True, math.inf
