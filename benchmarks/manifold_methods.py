@@ -103,10 +103,10 @@ def autoencoder(keep: str | None, **more: Any) -> Callable[[Array, int, int], Fi
 # of many records: none held out, larger steps, and pixels that are covered in training, so that it sees what is alike
 OF_MANY = {
     "corruption": "masking(0.3)", "validation_fraction": 0.0, "batch_size": 512, "learning_rate": 3e-3,
-    "weight_decay": 0.05, "activation": "relu", "max_epochs": 12,
+    "weight_decay": 0.05, "activation": "relu", "max_epochs": 16,
 }  # fmt: skip
 
-LONGER = {**OF_MANY, "hidden": (1024, 1024, 512), "max_epochs": 24}
+LONGER = {**OF_MANY, "hidden": (1024, 1024, 512), "max_epochs": 32}
 
 METHODS = {
     "umap": Method("umap-learn", umap, most_back=10, warm_up=5_000),
