@@ -116,7 +116,9 @@ METHODS = {
     "isomap": Method("Isomap (scikit-learn)", isomap),
     "plain": Method("refold, plain autoencoder", autoencoder(None)),
     "keep": Method('**refold**, keep="neighbours"', autoencoder("neighbours")),
-    "many": Method('**refold**, keep="neighbours", set for many records', autoencoder("neighbours(0.3, 30)", **OF_MANY)),
+    "many": Method(
+        '**refold**, keep="neighbours", set for many records', autoencoder("neighbours(0.3, 30)", **OF_MANY)
+    ),
     "longer": Method("**refold**, wider and twice as long", autoencoder("neighbours(0.3, 30)", **LONGER)),
     "unrolled": Method('**refold**, keep="distances"', autoencoder("distances")),
 }

@@ -37,6 +37,8 @@ def spec(**changes):
 def specs(draw):
     shape = tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)))
     kind = draw(st.sampled_from(["dense", "conv"] if len(shape) > 1 else ["dense"]))
+    latent_activation, variational = draw(st.sampled_from(sorted(ACTIVATIONS))), draw(st.booleans())
+    plain = latent_activation == "identity" and not variational
     return spec(
         kind=kind,
         raw_shape=shape,
@@ -44,11 +46,12 @@ def specs(draw):
         latent_dim=draw(st.integers(1, 4)),
         hidden=tuple(draw(st.lists(st.integers(1, 6), max_size=4))),
         activation=draw(st.sampled_from(sorted(ACTIVATIONS))),
-        latent_activation=draw(st.sampled_from(sorted(ACTIVATIONS))),
+        latent_activation=latent_activation,
         normalise=draw(st.booleans()),
-        variational=draw(st.booleans()),
+        variational=variational,
         exact=draw(st.booleans()),
         front=tuple(draw(st.lists(st.integers(1, 6), max_size=3))) if kind == "dense" and len(shape) > 1 else (),
+        candidates=draw(st.integers(0, 4)) if plain else 0,
     )
 
 
@@ -136,6 +139,11 @@ def test_default_layers_grow_with_the_data(kind):
         {"front": [2]},
         {"front": [0], "raw_shape": [4, 4], "n_categories": []},
         {"front": [2], "raw_shape": [4, 4], "n_categories": [], "kind": "conv"},
+        {"candidates": -1},
+        {"candidates": 2.0},
+        {"candidates": 1 << 20},
+        {"candidates": 2, "variational": True},
+        {"candidates": 2, "latent_activation": "tanh"},
     ],
     ids=str,
 )

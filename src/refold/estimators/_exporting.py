@@ -26,6 +26,7 @@ _MOST_DIFFERENCE = 1e-4
 _BATCHES = (1, 7, 64)
 _MOST_VALUES = 1 << 24  # in a batch: of large pictures, fewer are compared
 _MISSING_SHARE = 0.2
+_CLEAR_LEAD = 1e-4  # of the chosen candidate for a code over the next, in logarithms of chances
 _SMALLEST_CODE = 1e-3  # codes that are all smaller are noise around zero
 
 
@@ -148,10 +149,26 @@ def _typical_records(model: Autoencoder, dtype: np.dtype[Any]) -> Array:
     for place, count in _category_columns(model):
         numbers[:, place] = rng.integers(0, count, len(numbers))
     if dtype.kind != "f":
-        return np.rint(numbers).astype(dtype)
+        return _clearly_chosen(model, np.rint(numbers).astype(dtype))
     if _takes_missing(model):
         numbers[rng.random(numbers.shape) < _MISSING_SHARE] = np.nan
-    return numbers.astype(dtype)
+    return _clearly_chosen(model, numbers.astype(dtype))
+
+
+def _clearly_chosen(model: Autoencoder, records: Array) -> Array:
+    """Return records with another in place of those for which rounding decides between two candidates."""
+    if model.net_.candidates < 2:
+        return records
+    net = model.net_
+
+    def lead(raw: Tensor) -> Tensor:
+        best = net.candidates_of(net.encoder(net.scaling.inputs(raw))).log_chances.topk(2, dim=1).values
+        return best[:, 0] - best[:, 1]
+
+    clear = _apply(model, lead, _as_numbers(model, records)) > _CLEAR_LEAD
+    if clear.any():
+        records[~clear] = records[clear][0]
+    return records
 
 
 def _batch_sizes(model: Autoencoder) -> list[int]:
