@@ -18,10 +18,17 @@ def sized(rows, **parameters):
     return code_sizes(rows, **{"threads": 1, "max_epochs": 20, **parameters})
 
 
-@pytest.mark.parametrize("share_of_noise", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("share_of_noise", [0.0, 0.1, 0.4, 0.8])
 def test_a_plane_needs_as_many_numbers_as_it_has_dimensions(share_of_noise):
     rows = PLANE + share_of_noise * PLANE.std() * RNG.normal(size=PLANE.shape)
     assert sized(rows).recommended == 3
+
+
+def test_noise_that_is_stronger_in_some_columns_hides_no_knee():
+    """As where columns are standardised that hold little of what hangs together."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(1500, 5)) @ rng.normal(size=(5, 50)) + 0.5 * rng.normal(size=(1500, 50))
+    assert sized(rows, max_epochs=60).recommended == 5
 
 
 def test_noise_needs_them_all():

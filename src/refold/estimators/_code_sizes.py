@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ _HELD_OUT = 0.2
 _NEIGHBOURS = 20
 _FEWEST = 20
 _STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 4_000, 10, 200
-_LIKE_NOISE, _NEAR_NOISE = 1.5, 2.5  # times a number's share of what is left that it may bring of noise
+_LIKE_NOISE = 1.5  # times its share of everything that a number may bring of noise
 _SHARP = 4.0  # times as much as any later number brings the last one before a knee
 
 
@@ -86,11 +86,14 @@ class CodeSizes:
         ]
 
     def _is_knee(self, size: int, error: float, gain: float, later: list[float]) -> bool:
-        """Say whether the next numbers bring far less than the last one, and hardly more than they would of noise."""
+        """Say whether the next numbers bring far less than the last one, and are nearer to what they would of noise.
+
+        Noise is not spread evenly once columns are standardised: those that hold little else bring several shares.
+        """
         if not later:
             return False
         usual = error / max(1, self.columns - size)
-        return max(later) <= min(gain / _SHARP, _NEAR_NOISE * usual)
+        return max(later) <= min(gain / _SHARP, sqrt(max(gain, 0.0) * usual))
 
     @property
     def sentence(self) -> str:
