@@ -13,7 +13,7 @@ from speed_running import header, table_line
 import refold
 
 PAIRS, STEPS = 100, 11  # of each kind, fewer in trials; codes of a way
-COMPARED = ("plain", "many")
+COMPARED = ("plain", "keep")
 AMONG = 3_000  # learned images that a geodesic stays among
 KINDS = ("same digit", "different digits")
 
