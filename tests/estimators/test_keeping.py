@@ -214,3 +214,32 @@ def test_places_weigh_less_where_components_rebuild_nearly_all_and_where_records
 
     assert weight(plane) < 0.05 * weight(round_cloud) < 0.05 * keep.weight
     assert weight(round_cloud[:100]) < 0.3 * weight(round_cloud)
+
+
+def settles(monkeypatch):
+    """Return a list that grows by the codes whenever places settle."""
+    seen = []
+
+    def settled(graph, codes, seed):
+        seen.append(codes)
+        return codes + 1000
+
+    monkeypatch.setattr("refold.estimators._keeping.settled", settled)
+    return seen
+
+
+def test_places_settle_half_way_from_the_codes_of_all_records(monkeypatch):
+    seen = settles(monkeypatch)
+    model = fitted(IMAGES[:100], keep="neighbours", max_epochs=4, learning_rate=1e-12)
+    assert len(seen) == 1
+    np.testing.assert_allclose(seen[0], model.transform(IMAGES[:100]), atol=1e-4)  # nothing has moved since
+    losses = np.subtract(model.history_["train_loss"], model.history_["train_error"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.2) and losses[2] > 2 * losses[0]
+    assert model.best_epoch_ >= 3
+
+
+def test_places_settle_where_training_would_stop_early(monkeypatch):
+    seen = settles(monkeypatch)
+    model = fitted(IMAGES[:100], keep="neighbours", max_epochs=50, patience=2, learning_rate=1e-12)
+    assert len(seen) == 1
+    assert (model.best_epoch_, model.n_iter_, model.stopped_) == (4, 6, "early")
