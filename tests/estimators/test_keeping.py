@@ -9,8 +9,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import refold
 from refold import Autoencoder, ParameterError
-from refold.estimators._keeping import placing
+from refold.estimators._keeping import Placing, placing
 from refold.objectives import KeepNeighbours
+from refold.train import InMemory
 
 IMAGES, LABELS = (each[:700] for each in (load_digits().images, load_digits().target))
 
@@ -243,3 +244,16 @@ def test_places_settle_where_training_would_stop_early(monkeypatch):
     model = fitted(IMAGES[:100], keep="neighbours", max_epochs=50, patience=2, learning_rate=1e-12)
     assert len(seen) == 1
     assert (model.best_epoch_, model.n_iter_, model.stopped_) == (4, 6, "early")
+
+
+def test_settled_places_go_to_the_records_they_are_of():
+    codes, held_out = np.arange(12, dtype=np.float32).reshape(6, 2), np.array([1, 4])
+    rest = np.delete(np.arange(6), held_out)
+    settle = Placing(np.zeros_like(codes), None, lambda every: 2 * every).settle_around(held_out)
+    found = settle(torch.from_numpy(codes[rest]), torch.from_numpy(codes[held_out]))
+    assert np.array_equal(found[0], 2 * codes[rest]) and np.array_equal(found[1], 2 * codes[held_out])
+    batches = InMemory(codes, torch.device("cpu"), rest, np.zeros_like(codes))
+    batches.places = found[0]
+    assert torch.equal(batches.places, found[0])
+    for batch in batches.shuffled(3, torch.Generator().manual_seed(0)):
+        assert torch.equal(batch.places, 2 * batch.raw)
