@@ -9,6 +9,7 @@ import textwrap
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import refold
@@ -321,3 +322,16 @@ def test_a_listener_that_fails_costs_a_warning_and_not_the_training(rows):
 def test_what_cannot_be_told_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(refold.ParameterError, match="track"):
         Autoencoder(**USUAL, track="run.xml").fit(tmp_path / "not there.parquet")
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (0, 1 << 22), (1, 2), (200,)])
+@pytest.mark.parametrize("part", ["records", "held_out"])
+def test_places_that_are_not_those_of_the_records_are_refused(rows, tmp_path, part, shape):
+    path = tmp_path / "run.checkpoint"
+    parameters = VARIANTS["places that settle"]
+    killed(path, rows, 2.5, **parameters)
+    file = read_model_file(path)
+    file.tensors[f"places.{part}"] = torch.zeros(shape)
+    write_tensor_file(file, path)
+    with pytest.raises(refold.CheckpointError, match="damaged"):
+        Autoencoder(**{**USUAL, **parameters}, checkpoint=path).fit(rows)

@@ -143,6 +143,7 @@ def test_default_layers_grow_with_the_data(kind):
         {"candidates": 2.0},
         {"candidates": 1 << 20},
         {"candidates": 2, "variational": True},
+        {"candidates": 2, "kind": "custom"},
         {"candidates": 2, "latent_activation": "tanh"},
     ],
     ids=str,

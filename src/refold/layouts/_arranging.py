@@ -45,8 +45,8 @@ def arranged(graph: sparse.csr_matrix, start: NDArray[Any], seed: int) -> NDArra
 def settled(graph: sparse.csr_matrix, places: NDArray[Any], seed: int) -> NDArray[np.float32]:
     """Return places that keep the neighbours of a graph better, near to the ones that are given.
 
-    Points move as in `arranged`, for fewer steps and pushed harder. The result has the middle and the size of what is
-    given.
+    Points move as in `arranged`, for fewer steps and pushed harder. The result has the middle of what
+    is given and the size at which it lies nearest; an axis along which nothing is spread stays so.
 
     Parameters
     ----------

@@ -265,7 +265,9 @@ def _check_bounds(spec: NetSpec) -> None:
         and (not spec.front or (spec.kind == "dense" and len(spec.raw_shape) > 1))
         and type(spec.candidates) is int
         and 0 <= spec.candidates <= _MOST_CANDIDATES
-        and not (spec.candidates and (spec.variational or spec.latent_activation != "identity"))
+        and not (
+            spec.candidates and (spec.kind == "custom" or spec.variational or spec.latent_activation != "identity")
+        )
     )
     if not sound:
         raise ParameterError("the description of the network is out of bounds")

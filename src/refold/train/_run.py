@@ -115,7 +115,7 @@ class Run:
             tensors.update(prefixed("places", self._places()))
         values = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
-            **{name: getattr(self, name) for name in _PLAIN},
+            **{name: getattr(self, name) for name in (*_PLAIN, "settled")},
         }
         return Snapshot({name: tensor.detach() for name, tensor in tensors.items()}, values)
 
@@ -136,11 +136,19 @@ class Run:
         self.epochs = [EpochRecord(**epoch) for epoch in values["epochs"]]
         for name in _PLAIN:
             setattr(self, name, values[name])
+        self.settled = values.get("settled", False)  # not in files from before places settled
         if self.settled:
             places = under("places", tensors)
-            self.records.places = places["records"]
+            self.records.places = self._fitting(places["records"], self.records)
             if self.held_out is not None:
-                self.held_out.places = places["held_out"]
+                self.held_out.places = self._fitting(places["held_out"], self.held_out)
+
+    def _fitting(self, places: Tensor, batches: Batches) -> Tensor:
+        """Return places if they can be those of the records; raises ValueError if not."""
+        wanted = (len(batches), self.net.latent_dim)
+        if self.settle is None or tuple(places.shape) != wanted or places.dtype != torch.float32:
+            raise ValueError(places.shape)
+        return places
 
     def _places(self) -> dict[str, Tensor]:
         dealt = {"records": self.records, "held_out": self.held_out}
@@ -167,7 +175,7 @@ def total_of(pairs: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
     return (torch.stack(list(pairs)).cpu().double() * weights[:, None]).sum(0)
 
 
-_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch", "settled")
+_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch")
 
 
 class _Named(Protocol):
