@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import refold
 from refold import Autoencoder, ParameterError
-from refold.estimators._keeping import Placing, placing
+from refold.estimators._keeping import Placing, find_placing
 from refold.objectives import KeepNeighbours
 from refold.train import InMemory
 
@@ -211,7 +211,7 @@ def test_places_weigh_less_where_components_rebuild_nearly_all_and_where_records
     keep = KeepNeighbours()
 
     def weight(rows):
-        return placing(keep, rows.astype(np.float32), 2, 0).towards.weight / rows.var(axis=0).mean()
+        return find_placing(keep, rows.astype(np.float32), 2, 0).towards.weight / rows.var(axis=0).mean()
 
     assert weight(plane) < 0.05 * weight(round_cloud) < 0.05 * keep.weight
     assert weight(round_cloud[:100]) < 0.3 * weight(round_cloud)
@@ -257,3 +257,21 @@ def test_settled_places_go_to_the_records_they_are_of():
     assert torch.equal(batches.places, found[0])
     for batch in batches.shuffled(3, torch.Generator().manual_seed(0)):
         assert torch.equal(batch.places, 2 * batch.raw)
+
+
+@pytest.mark.parametrize("changes", [{"penalty": "variational"}, {"encoder": torch.nn.Linear(64, 2)}])
+def test_places_of_codes_that_are_not_chosen_stay(changes, monkeypatch):
+    seen = settles(monkeypatch)
+    rows = IMAGES[:100].reshape(100, -1)[:, load_digits().data[:100].std(0) > 0]
+    if "encoder" in changes:
+        changes = {"encoder": torch.nn.Linear(rows.shape[1], 2)}
+    fitted(rows, keep="neighbours", max_epochs=4, **changes)
+    assert not seen
+
+
+@pytest.mark.parametrize("first", [None, "neighbours"])
+def test_training_does_not_go_on_where_codes_would_be_chosen_otherwise(first):
+    model = fitted(IMAGES[:60], keep=first, max_epochs=1, warm_start=True)
+    model.set_params(keep="neighbours" if first is None else None)
+    with pytest.raises(ParameterError, match=r"keep='neighbours'.*the network would be another one"):
+        model.fit(IMAGES[:60])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from refold import Autoencoder
-from refold.nets import Candidates, NetSpec, build_net
+from refold.nets import Candidates, NetSpec, build_net, start_from_components
 from refold.objectives import Towards
 
 SPEC = NetSpec(
@@ -48,16 +48,17 @@ def test_the_code_is_the_candidate_with_the_highest_chance(net, raw):
     torch.testing.assert_close(candidates.log_chances.exp().sum(1), torch.ones(len(raw)))
 
 
-def test_candidates_of_a_network_with_shortcuts_begin_around_the_linear_path(raw):
-    torch.manual_seed(0)
-    net = build_net(NetSpec(**{**vars(SPEC), "shortcut": True})).eval()
-    weight = torch.zeros(2, 6)
+def test_a_network_with_shortcuts_starts_as_pca_and_its_other_candidates_around(raw):
+    nets = [build_net(NetSpec(**{**vars(SPEC), "shortcut": True, "candidates": count})).eval() for count in (5, 0)]
+    for net in nets:
+        start_from_components(net, raw.numpy(), seed=0)
     with torch.no_grad():
-        weight[0, 0] = weight[1, 1] = 100.0
-        net.encoder.start_straight(weight, torch.zeros(2))
-        after = net.candidates_of(net.encoder(raw))
-    offsets = after.places - 100 * raw[:, None, :2]
-    torch.testing.assert_close(offsets, offsets[:1].expand_as(offsets), atol=1e-3, rtol=0)
+        assert torch.equal(nets[0].encode(raw), nets[1].encode(raw))
+        torch.testing.assert_close(nets[0](raw), nets[1](raw))
+        offsets = (
+            nets[0].candidates_of(nets[0].encoder(nets[0].scaling.inputs(raw))).places - nets[1].encode(raw)[:, None]
+        )
+    torch.testing.assert_close(offsets, offsets[:1].expand_as(offsets), atol=1e-5, rtol=0)
     assert torch.cdist(offsets[0], offsets[0]).fill_diagonal_(1).min() > 0.05
 
 
@@ -88,17 +89,29 @@ def test_records_without_a_place_are_not_pulled():
     assert candidates.grad[1].abs().min() > 0 and torch.isfinite(candidates.grad).all()
 
 
-def test_records_at_the_cut_of_a_ring_go_to_one_end_and_not_between():
-    """A continuous code leads from one end of the ring to the other over everything between."""
-    rng = np.random.default_rng(0)
-    turn = rng.uniform(0, 2 * np.pi, 1200)
-    ring = np.stack([np.cos(turn), np.sin(turn)], 1) @ rng.normal(size=(2, 10)) + rng.normal(0, 0.01, (1200, 10))
-    usual = {"latent_dim": 1, "shortcut": False, "max_epochs": 40, "threads": 1, "random_state": 0}
-    chosen, continuous = (
-        Autoencoder(**usual, keep=keep).fit(ring[:900]).reconstruction_error(ring[900:]).max()
-        for keep in ("neighbours", None)
-    )
-    assert chosen < 0.15 * ring.var(axis=0).mean() < continuous
+def codes_on_a_line(candidates):
+    """Return codes along a line of records that shall lie at -3 on one side of its middle and at 3 on the other."""
+    torch.manual_seed(0)
+    net = build_net(NetSpec(**{**vars(SPEC), "candidates": candidates}))
+    direction = torch.randn(1, 6)
+    towards, optimizer = Towards(1.0, 0.1, "neighbours"), torch.optim.Adam(net.encoder.parameters(), 3e-3)
+    for _ in range(400):
+        line = torch.rand(256, 1) * 2 - 1
+        places = torch.cat([3 * line.sign(), line], 1)
+        optimizer.zero_grad()
+        towards(net.candidates_of(net.encoder(line @ direction)), places).mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        return net.eval().encode(torch.linspace(-1, 1, 50_001)[:, None] @ direction)[:, 0]
+
+
+def test_a_code_that_is_chosen_jumps_over_what_lies_between():
+    """A continuous one must lead over everything between two groups, however few records that takes."""
+    jumping, leading = codes_on_a_line(candidates=5), codes_on_a_line(candidates=0)
+    for codes in (jumping, leading):
+        assert codes[:20_000].median() < -2.5 and codes[-20_000:].median() > 2.5
+    assert (jumping.abs() > 2).all()
+    assert (leading.abs() < 2).any()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from refold.train._optimizers import KernelMuon, Muon, orthogonalised
+from refold.nets import NetSpec, build_net
+from refold.train._optimizers import KernelMuon, Muon, _hidden_matrices, orthogonalised
 
 
 def matrices(seed=0):
@@ -57,3 +58,25 @@ def test_momenta_that_have_faded_move_nothing():
     optimizer.step(1.0)
     assert not weight[:3].any()
     assert weight[3:].all()
+
+
+@pytest.mark.parametrize("width", [60, 64, 96])
+def test_which_layers_move_by_muon_hangs_on_what_they_do_and_not_on_the_width_of_the_data(width):
+    """Candidates for a code of two numbers are proposed by a layer of 96 outputs."""
+    spec = NetSpec(
+        kind="dense",
+        raw_shape=(width,),
+        n_categories=(0,) * width,
+        latent_dim=2,
+        hidden=(128, 32),
+        activation="relu",
+        latent_activation="identity",
+        output_activation="identity",
+        normalise=True,
+        variational=False,
+        unit=False,
+        exact=False,
+        shortcut=True,
+        candidates=32,
+    )
+    assert [tuple(weight.shape) for weight in _hidden_matrices(build_net(spec))] == [(32, 128), (96, 32), (128, 32)]

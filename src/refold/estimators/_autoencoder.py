@@ -19,7 +19,7 @@ from torch import Tensor
 from refold._errors import DataError, ParameterError, RefoldWarning
 from refold._parameters import check_parameters, documented
 from refold.data import Source, Stream, fit_adapter
-from refold.estimators._keeping import Placing, placing, smoothness
+from refold.estimators._keeping import Placing, find_placing, smoothness
 from refold.estimators._parameters import AutoencoderParameters
 from refold.estimators._preparing import (
     as_fitted,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-_ANYWHERE = Placing()
+_NO_PLACES = Placing()
 _RECORDS_AT_ONCE = 4096
 _SOME = 512  # records that tell how much features vary
 
@@ -106,9 +106,10 @@ class Autoencoder(
         The network, from raw numbers to raw numbers; also ``net_.encode`` and ``net_.decode``.
     history_ : dict of str to list
         One entry per epoch: "epoch", "train_loss", "train_error", "validation_loss", "validation_error",
-        "learning_rate", "seconds". Loss is error and penalties together.
+        "learning_rate", "seconds". Loss is error and penalties together; with ``keep="neighbours"`` it begins anew
+        where places settle, half-way.
     best_epoch_ : int
-        The epoch whose weights were kept, counted from 1.
+        The epoch whose weights were kept, counted from 1; one since places settled.
     n_iter_ : int
         Epochs that were run.
     held_out_ : ndarray of int
@@ -447,18 +448,18 @@ class Autoencoder(
         plan = plan_of(self, self.net_, records.size, seed)
         checkpoint = self._checkpoint(records, plan) if self.checkpoint is not None else None
         keep = parse_keep(self.keep).places
-        places = _ANYWHERE if keep is None else self._places_for(keep, opened, seed)
-        self._train(records, plan, checkpoint, places)
+        placing = _NO_PLACES if keep is None else self._placing_for(keep, opened, seed)
+        self._train(records, plan, checkpoint, placing)
         self.held_out_ = records.held_out_places
 
-    def _places_for(self, keep: Keep, opened: Source | Stream, seed: int) -> Placing:
+    def _placing_for(self, keep: Keep, opened: Source | Stream, seed: int) -> Placing:
         """Return where the codes of all records should be."""
         if isinstance(opened, Stream):
             raise ParameterError(
                 f"keep={self.keep!r} compares all records with each other, and these are more than max_memory="
                 f"{self.max_memory!r} holds; give more memory, or a part of the records"
             )
-        return placing(keep, self._features(self._encode(opened)), self.net_.latent_dim, seed)
+        return find_placing(keep, self._features(self._encode(opened)), self.net_.latent_dim, seed)
 
     def _pass_over(self, opened: Source | Stream) -> None:
         if parse_keep(self.keep).places is not None:
@@ -593,7 +594,7 @@ class Autoencoder(
         records: Records,
         plan: Plan,
         checkpoint: Checkpoint | None,
-        placing: Placing = _ANYWHERE,
+        placing: Placing = _NO_PLACES,
     ) -> None:
         placement = placement_of(self, self.net_, plan.batch_size)
         device = placement.device
@@ -608,7 +609,8 @@ class Autoencoder(
             self._listeners(),
             self._optimizer,
             checkpoint,
-            placing.settle_around(records.held_out_places),
+            # where a code is not chosen, nothing was gained by it
+            placing.settle_around(records.held_out_places) if self.net_.candidates else None,
         )
         self._keep(history)
 

@@ -62,7 +62,8 @@ def export(model: Autoencoder, path: str | os.PathLike[str], part: str = "whole"
     of its column (of all pixels together, for pictures) that scaling has learned, or to the largest distance of the
     column's values from its centre where that is larger; what rounding to the dtype of the records accounts for is
     taken off first. A category counts as the share by which its score falls short of the highest one. A difference
-    of codes is relative to the largest of them, or to 0.001 where that is larger.
+    of codes is relative to the largest of them, or to 0.001 where that is larger. Records for which rounding decides
+    between two candidates for their code are not compared: there another program may choose otherwise.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def _typical_records(model: Autoencoder, dtype: np.dtype[Any]) -> Array:
 
 
 def _clearly_chosen(model: Autoencoder, records: Array) -> Array:
-    """Return records with another in place of those for which rounding decides between two candidates."""
+    """Return as many records, some twice, without those for which rounding decides between two candidates."""
     if model.net_.candidates < 2:
         return records
     net = model.net_
@@ -165,10 +166,8 @@ def _clearly_chosen(model: Autoencoder, records: Array) -> Array:
         best = net.candidates_of(net.encoder(net.scaling.inputs(raw))).log_chances.topk(2, dim=1).values
         return best[:, 0] - best[:, 1]
 
-    clear = _apply(model, lead, _as_numbers(model, records)) > _CLEAR_LEAD
-    if clear.any():
-        records[~clear] = records[clear][0]
-    return records
+    clear = np.flatnonzero(_apply(model, lead, _as_numbers(model, records)) > _CLEAR_LEAD)
+    return records[np.resize(clear, len(records))] if len(clear) else records
 
 
 def _batch_sizes(model: Autoencoder) -> list[int]:

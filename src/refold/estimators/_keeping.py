@@ -35,7 +35,8 @@ class Placing:
     towards : Towards, optional
         The term of the objective that takes codes to their places.
     settle : callable, optional
-        From the codes of a network that has learned for a while to places that are as good and easier to reach.
+        From the codes (n, dimensions), float32, of a network that has learned for a while, to places that are as good
+        and easier to reach.
     """
 
     places: Array | None = None
@@ -43,11 +44,11 @@ class Placing:
     settle: Callable[[Array], Array] | None = None
 
     def places_of(self, records: NDArray[np.intp]) -> Array | None:
-        """Return the places of some records."""
+        """Return the places (k, dimensions) of k records, None where none are asked for."""
         return None if self.places is None else self.places[records]
 
     def settle_around(self, held_out: NDArray[np.intp]) -> Settle | None:
-        """Return `settle` for codes of the records that are not held out, and of those that are."""
+        """Return `settle` for the codes of records that are not held out, and of those that are."""
         if self.places is None or self.settle is None:
             return None
         settle, size = self.settle, len(self.places)
@@ -62,7 +63,7 @@ class Placing:
         return settle_both
 
 
-def placing(keep: Keep, features: Array, dimensions: int, seed: int) -> Placing:
+def find_placing(keep: Keep, features: Array, dimensions: int, seed: int) -> Placing:
     """Find where the codes of records should be.
 
     Parameters
@@ -73,6 +74,10 @@ def placing(keep: Keep, features: Array, dimensions: int, seed: int) -> Placing:
     dimensions : int
         Numbers of a code.
     seed : int
+
+    Returns
+    -------
+    placing : Placing
     """
     size = len(features)
     chosen = np.random.default_rng(seed).permutation(size)[:_MOST_PLACED] if size > _MOST_PLACED else np.arange(size)
@@ -83,7 +88,7 @@ def placing(keep: Keep, features: Array, dimensions: int, seed: int) -> Placing:
         return places
 
     pull = _towards(keep, features, dimensions)
-    with _alone():
+    with _one_thread():
         rows = _whole_rows(features[chosen])
         neighbours = nearest_neighbours(rows, min(int(keep.count), len(rows) - 1))
         if isinstance(keep, KeepDistances):
@@ -92,13 +97,13 @@ def placing(keep: Keep, features: Array, dimensions: int, seed: int) -> Placing:
         places = arranged(graph, _first_components(rows, dimensions), seed)
 
     def settle(codes: Array) -> Array:
-        with _alone():
+        with _one_thread():
             return among_all(settled(graph, codes[chosen], seed))
 
     return Placing(among_all(places), pull, settle)
 
 
-def _alone() -> AbstractContextManager[None]:
+def _one_thread() -> AbstractContextManager[None]:
     """Return a context of one thread: at many small steps two would wait for each other."""
     return with_threads(1)
 

@@ -97,7 +97,8 @@ class AutoencoderParameters:
         None,
         nothing() | text("a text such as 'neighbours'") | anything("a Keep", lambda value: hasattr(value, "weight")),
         "What of the data's shape the code keeps: 'neighbours(weight)', so that records that are neighbours get "
-        "codes that are neighbours, as in UMAP's maps; or 'distances(weight)', those along the data, so that a "
+        "codes that are neighbours, as in UMAP's maps (a code may jump from group to group: a network that is not "
+        "your own chooses it among candidates); or 'distances(weight)', those along the data, so that a "
         "rolled-up sheet is laid out flat; and 'smooth(weight)', so that a step through the code changes what it "
         "stands for equally much everywhere and in all directions. Joined with +; the weights are against the "
         "rebuilding, and None asks for that alone.",
@@ -163,7 +164,10 @@ class AutoencoderParameters:
         "passes.",
     )
     early_stopping: bool = declare(
-        True, flag(), "Stop when the error on held-out records has not improved for `patience` epochs."
+        True,
+        flag(),
+        "Stop when the error on held-out records has not improved for `patience` epochs; where neighbours are kept "
+        "and places have not settled yet, they do so then, and training goes on.",
     )
     patience: int = declare(20, whole(1), "Epochs to wait for an improvement. Used when early_stopping is True.")
     validation_fraction: float = declare(

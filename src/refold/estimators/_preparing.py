@@ -240,6 +240,7 @@ def check_same_code(parameters: AutoencoderParameters, spec: NetSpec) -> None:
             spec.latent_dim,
         ),
         "penalty='variational'": (_is_variational(parameters), spec.variational),
+        "keep='neighbours'": (_chooses(parameters, spec.kind), spec.candidates > 0),
     }
     for name, (now, then) in wanted.items():
         if now != then:

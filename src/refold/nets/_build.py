@@ -10,7 +10,7 @@ from torch import nn
 
 from refold._errors import ParameterError
 from refold.nets._activations import ACTIVATIONS
-from refold.nets._candidates import choosing
+from refold.nets._candidates import choosing, proposed_size
 from refold.nets._conv import conv_decoder, conv_encoder, convolutions
 from refold.nets._dense import WithShortcut, dense_decoder, dense_encoder
 from refold.nets._net import AutoencoderNet
@@ -186,9 +186,9 @@ def _halves(spec: NetSpec, scaling: Scaling) -> tuple[nn.Module, nn.Module]:
     make_encoder, make_decoder = _BUILDERS[kind]
     activation = ACTIVATIONS[spec.activation]
     code_size = spec.latent_dim * (2 if spec.variational else 1)
-    given = spec.candidates * (spec.latent_dim + 1) or code_size
+    last_size = proposed_size(spec.latent_dim, spec.candidates) or code_size
     front, encoder_input, encoder_hidden = _front(spec, scaling)
-    encoder = make_encoder(encoder_input, encoder_hidden, given, activation, spec.normalise)
+    encoder = make_encoder(encoder_input, encoder_hidden, last_size, activation, spec.normalise)
     encoder = nn.Sequential(*front, *encoder)
     if spec.candidates:
         encoder = choosing(encoder, spec.latent_dim, spec.candidates)
@@ -221,10 +221,10 @@ def _prove_shapes(net: AutoencoderNet) -> None:
     with torch.no_grad(), OperationCounter() as counter:
         inputs = net.scaling.inputs(raw)
         code = _run(net.encoder, inputs, "encoder")
-        if tuple(code.shape) != (2, net.code_size):
+        if tuple(code.shape) != (2, net.encoded_size):
             raise ParameterError(
                 f"the encoder gives an output of shape {tuple(code.shape)} for an input of shape "
-                f"{tuple(inputs.shape)}; it must be (2, {net.code_size}) for latent_dim={net.latent_dim}"
+                f"{tuple(inputs.shape)}; it must be (2, {net.encoded_size}) for latent_dim={net.latent_dim}"
                 + (" (means and log-variances)" if net.variational else "")
             )
         outputs = _run(net.decoder, code[:, : net.latent_dim], "decoder")

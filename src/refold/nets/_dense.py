@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refold.nets._candidates import moved, prefer_first
 from refold.nets._norms import LayerNorm
 
 Activation = Callable[[], nn.Module]
@@ -63,11 +64,11 @@ class WithShortcut(nn.Module):
     Parameters
     ----------
     deep : torch.nn.Sequential
-        From (B, *shape) to (B, *outer_shape).
+        From (B, *shape) to (B, *outer_shape), or to what `Likeliest` gives where there are candidates.
     inner, outer : int
-        Values per record before and after.
+        Values per record before and after the linear path.
     outer_shape : tuple of int
-        Shape of the result.
+        Shape of a record after the linear path.
     candidates : int
         From which the hidden layers choose a code: the linear path is added to all of them, and not to their scores.
     """
@@ -86,13 +87,12 @@ class WithShortcut(nn.Module):
         deep: Tensor = self.deep(input)
         straight: Tensor = self.straight(input.flatten(1))
         if self.candidates:
-            straight = functional.pad(straight.repeat(1, 1 + self.candidates), (0, self.candidates))
-            return deep + straight
+            return moved(deep, straight, self.candidates)
         return deep + straight.view(-1, *self.outer_shape)
 
     @torch.no_grad()
     def start_straight(self, weight: Tensor, bias: Tensor) -> None:
-        """Begin with a given linear map and with hidden layers that add nothing yet, but for candidates around it.
+        """Begin with a given linear map and with hidden layers that add nothing yet.
 
         A wide map stays as it is: AdamW moves every weight by the same step, and the sum over thousands of values
         would throw the code about.
@@ -102,7 +102,9 @@ class WithShortcut(nn.Module):
         self.straight.requires_grad_(max(weight.shape) <= _WIDEST_TRAINED)
         last = [layer for layer in self.deep if isinstance(layer, nn.Linear | nn.ConvTranspose2d)][-1]
         nn.init.zeros_(last.weight)
-        if last.bias is not None and not self.candidates:  # which begin apart from each other
+        if self.candidates:
+            prefer_first(last, self.straight.out_features, self.candidates)
+        elif last.bias is not None:
             nn.init.zeros_(last.bias)
 
 

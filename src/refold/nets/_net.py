@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from refold.nets._candidates import Candidates, split_candidates
+from refold.nets._candidates import Candidates, proposed_size, split_candidates
 from refold.nets._scaling import Scaling
 
 
@@ -14,8 +14,8 @@ class AutoencoderNet(nn.Module):
     ----------
     scaling : Scaling
     encoder : torch.nn.Module
-        From (B, *scaling.input_shape) to (B, code_size), the code first. Behind it are logarithms of variances when
-        variational, and candidates with their scores where there are some.
+        From (B, *scaling.input_shape) to (B, encoded_size), the code first. Behind it are logarithms of variances
+        when variational, and candidates with their scores where there are some.
     decoder : torch.nn.Module
         From (B, latent_dim) to (B, *scaling.feature_shape).
     output_activation : torch.nn.Module
@@ -27,8 +27,8 @@ class AutoencoderNet(nn.Module):
 
     Attributes
     ----------
-    code_size : int
-        Numbers that the encoder gives.
+    encoded_size : int
+        Numbers that the encoder gives: `latent_dim` of a code, and what is behind it.
     operations : int
         Floating-point operations of one record's way through the network.
     """
@@ -51,7 +51,7 @@ class AutoencoderNet(nn.Module):
         self.latent_dim = latent_dim
         self.variational = variational
         self.candidates = candidates
-        self.code_size = latent_dim * (2 if variational else 1) + candidates * (latent_dim + 1)
+        self.encoded_size = latent_dim * (2 if variational else 1) + proposed_size(latent_dim, candidates)
         self.operations = 0
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -59,12 +59,12 @@ class AutoencoderNet(nn.Module):
         code: Tensor = self.encoder(self.scaling.inputs(raw))
         return code[:, : self.latent_dim]
 
-    def candidates_of(self, outputs: Tensor) -> Candidates:
-        """Return where codes may be, from all that the encoder gives (B, code_size)."""
+    def candidates_of(self, encoded: Tensor) -> Candidates:
+        """Return where codes may be, from all that the encoder gives (B, encoded_size); float32."""
         if not self.candidates:
-            code = outputs[:, None, : self.latent_dim].float()
+            code = encoded[:, None, : self.latent_dim].float()
             return Candidates(code, torch.zeros_like(code[:, :, 0]))
-        places, scores = split_candidates(outputs[:, self.latent_dim :].float(), self.latent_dim, self.candidates)
+        places, scores = split_candidates(encoded[:, self.latent_dim :].float(), self.latent_dim, self.candidates)
         return Candidates(places, scores.log_softmax(1))
 
     def decode(self, code: Tensor) -> Tensor:

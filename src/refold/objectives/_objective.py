@@ -65,18 +65,18 @@ class Objective:
         inputs = net.scaling.inputs_of(targets.detach(), raw) if damaged is raw else net.scaling.inputs(damaged)
         if net.training and any(isinstance(penalty, Contractive) for penalty in self.penalties):
             inputs.requires_grad_(True)
-        given = net.encoder(inputs)
-        code = given[:, : net.latent_dim]
-        outputs = net.decoder(_shortened(_drawn(given, net, generator), self.sizes, generator))
+        encoded = net.encoder(inputs)
+        code = encoded[:, : net.latent_dim]
+        outputs = net.decoder(_shortened(_drawn(encoded, net, generator), self.sizes, generator))
         terms = {"error": batch_error(self.error, net, outputs, targets, seen)}
         for penalty in self.penalties:
             if isinstance(penalty, Variational):
                 # the error is a mean over columns, so the divergence is shared out over them too
-                terms[penalty.name] = penalty(given, inputs, generator).mean() / column_count(net)
+                terms[penalty.name] = penalty(encoded, inputs, generator).mean() / column_count(net)
             else:
                 terms[penalty.name] = penalty(code, inputs, generator).mean()
         if self.towards is not None and places is not None:
-            terms[self.towards.name] = self.towards(net.candidates_of(given), places).mean()
+            terms[self.towards.name] = self.towards(net.candidates_of(encoded), places).mean()
         if self.smooth is not None:
             terms[self.smooth.name] = self.smooth(net, code.float(), generator).mean()
         return terms
@@ -97,10 +97,10 @@ def _shortened(code: Tensor, sizes: tuple[int, ...], generator: torch.Generator)
     return code * (torch.arange(code.shape[1], device=code.device) < kept[:, None])
 
 
-def _drawn(given: Tensor, net: AutoencoderNet, generator: torch.Generator) -> Tensor:
+def _drawn(encoded: Tensor, net: AutoencoderNet, generator: torch.Generator) -> Tensor:
     if not net.variational:
-        return given[:, : net.latent_dim]
-    mean, log_variance = given.chunk(2, dim=1)
+        return encoded[:, : net.latent_dim]
+    mean, log_variance = encoded.chunk(2, dim=1)
     if not net.training:
         return mean
     noise = torch.randn(mean.shape, generator=generator, device=mean.device)

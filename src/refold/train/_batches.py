@@ -57,7 +57,12 @@ class InMemory:
     dealt : ndarray of int, optional
         The records that are dealt, in their order; all by default.
     places : ndarray of shape (n, latent_dim), optional
-        Where the codes of the records should be.
+        Where the codes of all `numbers` should be; NaN where they may be anywhere.
+
+    Attributes
+    ----------
+    places : Tensor of shape (len(self), latent_dim), optional
+        Those of the records that are dealt, in their order, as long as training does not ask for others.
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class InMemory:
 
     @property
     def places(self) -> Tensor | None:
-        """Where the codes of the records should be, in the order in which they are dealt."""
+        """Where the codes of the records that are dealt should be, in their order."""
         every = self._code_places
         return every if every is None or self._dealt is None else every[self._dealt]
 

@@ -43,8 +43,9 @@ def train(
 ) -> History:
     """Train `net` in place and leave the best weights in it.
 
-    Best is the lowest loss on `held_out`; without held-out records the last epoch is kept. Ctrl-C ends training
-    politely after the step that is under way: the best weights so far are kept and the history says "interrupted".
+    Best is the lowest loss on `held_out`, of the epochs since places settled if they do; without held-out records the
+    last epoch is kept. Ctrl-C ends training politely after the step that is under way: the best weights so far are
+    kept and the history says "interrupted".
 
     Parameters
     ----------
@@ -62,10 +63,9 @@ def train(
         Of an earlier call, to go on with its moments (see `make_optimizer`).
     checkpoint : Checkpoint, optional
         Written while training; what an earlier call left there is continued, to the same weights bit for bit.
-    settle : callable, optional
-        From the codes (n, latent_dim) of the training records and of the held-out ones, in their order, to better
-        places for both; called when half of the epochs are over, or training would stop early. Only with records in
-        memory.
+    settle : Settle, optional
+        Called with the codes by then when half of the epochs are over, or training would stop early; the places that
+        it gives take the place of the others, and training goes on. Only with records in memory.
 
     Raises
     ------

@@ -253,9 +253,12 @@ def make_optimizer(net: AutoencoderNet, plan: Plan) -> Optimizer:
 
 
 def _hidden_matrices(net: AutoencoderNet) -> list[Tensor]:
-    """Return the matrices of dense layers that do not touch the data and are no mere handful of rows."""
-    data_sizes = {prod(net.scaling.input_shape), prod(net.scaling.feature_shape)}
-    weights = [layer.weight for layer in net.modules() if isinstance(layer, nn.Linear)]
-    return [
-        weight for weight in weights if min(weight.shape) >= _SMALLEST_MATRIX and data_sizes.isdisjoint(weight.shape)
-    ]
+    """Return the matrices of dense layers that neither take nor give data and are no mere handful of rows."""
+    taken, shown = prod(net.scaling.input_shape), prod(net.scaling.feature_shape)
+    inner = [layer.weight for layer in _dense_layers(net.encoder) if layer.in_features != taken]
+    inner += [layer.weight for layer in _dense_layers(net.decoder) if layer.out_features != shown]
+    return [weight for weight in inner if min(weight.shape) >= _SMALLEST_MATRIX]
+
+
+def _dense_layers(half: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in half.modules() if isinstance(layer, nn.Linear)]

@@ -19,6 +19,8 @@ from refold.train._plan import Plan
 _MOST_LOSSES = 4096
 
 Settle = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From codes of training records (n, latent_dim) and of held-out ones (k, latent_dim) to places for both: float32, on
+the processor, in the records' order; NaN for records that shall have no place."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Run:
             tensors.update(prefixed("places", self._places()))
         values = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
-            **{name: getattr(self, name) for name in (*_PLAIN, "settled")},
+            **{name: getattr(self, name) for name in _PLAIN},
         }
         return Snapshot({name: tensor.detach() for name, tensor in tensors.items()}, values)
 
@@ -136,7 +138,6 @@ class Run:
         self.epochs = [EpochRecord(**epoch) for epoch in values["epochs"]]
         for name in _PLAIN:
             setattr(self, name, values[name])
-        self.settled = values.get("settled", False)  # not in files from before places settled
         if self.settled:
             places = under("places", tensors)
             self.records.places = self._fitting(places["records"], self.records)
@@ -175,7 +176,7 @@ def total_of(pairs: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
     return (torch.stack(list(pairs)).cpu().double() * weights[:, None]).sum(0)
 
 
-_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch")
+_PLAIN = ("best_loss", "best_epoch", "step", "rate", "seconds", "place_in_epoch", "settled")
 
 
 class _Named(Protocol):
